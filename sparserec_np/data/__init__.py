@@ -1,0 +1,1 @@
+"""Interactions: reading, id maps, splits, synthetic data."""

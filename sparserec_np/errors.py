@@ -1,0 +1,70 @@
+"""Every exception that sparserec_np raises on purpose.
+
+Standard library only, so that the NumPy-only runtime can use it. Each message says what was wrong,
+what was found, what was expected and how to mend it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class SparserecError(Exception):
+    """Base of all errors that sparserec_np raises on purpose."""
+
+
+class DataError(SparserecError, ValueError):
+    """Interactions that cannot be used: a broken file, impossible arrays, the wrong matrix."""
+
+
+class SettingError(SparserecError, ValueError):
+    """A setting out of its range, or two that contradict each other."""
+
+
+class NotFittedError(SparserecError, ValueError, AttributeError):
+    """An estimator was asked for an answer before ``fit``."""
+
+
+class ModelFormatError(SparserecError, ValueError):
+    """A model file that breaks its own format: truncated, foreign or damaged."""
+
+
+class UnknownIdError(SparserecError, KeyError):
+    """A user or item id that the model does not know.
+
+    Parameters
+    ----------
+    kind : str
+        ``"user"`` or ``"item"``.
+    id : int or str
+        The id that was asked for.
+    closest : sequence of (int or str)
+        Known ids that look most like it, best first; may be empty.
+    """
+
+    def __init__(self, kind: str, id: int | str, closest: Sequence[int | str] = ()) -> None:
+        self.kind = kind
+        self.id = id
+        self.closest = list(closest)
+        super().__init__(kind, id, self.closest)
+
+    def __str__(self) -> str:
+        hint = f"; the closest known: {', '.join(map(str, self.closest))}" if self.closest else ""
+        return f"unknown {self.kind} {self.id!r}{hint}"
+
+
+class MissingExtraError(SparserecError, ImportError):
+    """An optional feature whose packages are not installed.
+
+    Parameters
+    ----------
+    feature : str
+        What was asked for.
+    extra : str
+        The extra of sparserec-np that brings it.
+    """
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(
+            f"{feature} needs packages that are not installed; run: pip install 'sparserec-np[{extra}]'"
+        )

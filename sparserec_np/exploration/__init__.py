@@ -1,0 +1,1 @@
+"""Dynamic sparse training: masks, probe rows, pruning and growing."""

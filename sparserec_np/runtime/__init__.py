@@ -1,0 +1,1 @@
+"""The model file and the recommender that reads it; NumPy and nothing heavier."""
