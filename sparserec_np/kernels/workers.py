@@ -1,0 +1,82 @@
+"""Threads that run numba kernels side by side.
+
+Kernels are compiled with ``nogil=True`` and take ``(start, stop, *args)``: the part of the work that is
+theirs. A part never writes where another does, and what it writes does not depend on where the cuts are,
+so the result is the same bits for any number of threads. Plain threads are preferred to numba's own
+``parallel=True``: compiling is several times faster, the number of threads is a local matter, and two fits
+may run at once in one process (numba's default threading layer aborts the process on that).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any
+
+
+def available_cores() -> int:
+    """Cores that this process may use (its CPU affinity, where the system tells)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Workers:
+    """A pool of ``n_jobs`` threads, the calling one among them; use it as a context manager.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        Number of threads; None or -1 for one per available core.
+    """
+
+    def __init__(self, n_jobs: int | None = None) -> None:
+        self.n_jobs = available_cores() if n_jobs in (None, -1) else int(n_jobs)  # type: ignore[arg-type]
+        self._pool = ThreadPoolExecutor(self.n_jobs - 1) if self.n_jobs > 1 else None
+
+    def run(self, kernel: Callable[..., Any], n: int, *args: Any, min_share: int = 256) -> None:
+        """Call ``kernel(start, stop, *args)`` so that the parts cover ``range(n)``.
+
+        Parameters
+        ----------
+        kernel : callable
+            Compiled with ``nogil=True``.
+        n : int
+            Length of the range to share out evenly.
+        min_share : int
+            No thread is woken for less than this.
+        """
+        parts = max(1, min(self.n_jobs, n // max(1, min_share)))
+        self.run_cuts(kernel, [n * p // parts for p in range(parts + 1)], *args)
+
+    def run_cuts(self, kernel: Callable[..., Any], cuts: Sequence[int], *args: Any) -> None:
+        """Call ``kernel(cuts[p], cuts[p + 1], *args)`` for every part ``p``, at most ``n_jobs`` of them."""
+        pending = []
+        if self._pool is not None:
+            pending = [
+                self._pool.submit(kernel, cuts[p], cuts[p + 1], *args) for p in range(1, len(cuts) - 1)
+            ]
+        else:
+            for p in range(1, len(cuts) - 1):
+                kernel(cuts[p], cuts[p + 1], *args)
+        kernel(cuts[0], cuts[1], *args)
+        for part in pending:
+            part.result()
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
