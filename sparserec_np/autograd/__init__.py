@@ -1,1 +1,53 @@
 """Reverse-mode automatic differentiation over sparse embedding tables."""
+
+from sparserec_np.autograd.primitives import (
+    absolute,
+    add,
+    divide,
+    exp,
+    log,
+    log_sigmoid,
+    logsumexp,
+    maximum,
+    mean,
+    multiply,
+    negative,
+    power,
+    sigmoid,
+    sqrt,
+    square,
+    subtract,
+    take,
+    tanh,
+    total,
+)
+from sparserec_np.autograd.sparse import Parameter, dot, lookup
+from sparserec_np.autograd.tape import Primitive, Tape, Var
+
+__all__ = [
+    "Parameter",
+    "Primitive",
+    "Tape",
+    "Var",
+    "absolute",
+    "add",
+    "divide",
+    "dot",
+    "exp",
+    "log",
+    "log_sigmoid",
+    "logsumexp",
+    "lookup",
+    "maximum",
+    "mean",
+    "multiply",
+    "negative",
+    "power",
+    "sigmoid",
+    "sqrt",
+    "square",
+    "subtract",
+    "take",
+    "tanh",
+    "total",
+]

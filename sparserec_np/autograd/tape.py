@@ -1,0 +1,154 @@
+"""The tape: what was computed, in order, and the walk back over it.
+
+A `Primitive` is a forward function with one vector-Jacobian product (vjp) per differentiable argument. It
+is called like the plain function: on plain arrays it computes; where an argument is a `Var` it computes and
+leaves a record on that variable's tape. Records are made in topological order, so the backward pass is one
+loop over them from the last to the first and no graph is ever searched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Vjp = Callable[..., Any]
+
+
+class Var:
+    """A value on a tape: the result of a primitive, or an input to differentiate by.
+
+    Arithmetic operators are defined by ``sparserec_np.autograd.primitives``.
+    """
+
+    __slots__ = ("index", "tape", "value")
+    # NumPy hands ``array + var`` to Var.__radd__ instead of spreading over the array's elements.
+    __array_ufunc__ = None
+
+    def __init__(self, value: Any, tape: Tape, index: int) -> None:
+        self.value = value
+        self.tape = tape
+        self.index = index
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the value."""
+        return self.value.shape  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return f"Var({self.value!r})"
+
+
+@dataclass(frozen=True)
+class _Record:
+    """One call: the primitive, its arguments as given and the index of its answer on the tape."""
+
+    primitive: Primitive
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    answer: Var
+
+
+class Tape:
+    """Records calls of primitives on its variables and differentiates a scalar by them."""
+
+    def __init__(self) -> None:
+        self._n_vars = 0
+        self._records: list[_Record] = []
+
+    def variable(self, value: Any) -> Var:
+        """Put an input on the tape: a float array, or a table to differentiate by."""
+        var = Var(value, self, self._n_vars)
+        self._n_vars += 1
+        return var
+
+    def record(self, primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any) -> Var:
+        """Note that ``primitive(*args, **kwargs)`` gave ``value``."""
+        answer = self.variable(value)
+        self._records.append(_Record(primitive, args, kwargs, answer))
+        return answer
+
+    def backward(self, loss: Var, inputs: list[Var]) -> list[Any]:
+        """Gradients of a scalar by some inputs.
+
+        Parameters
+        ----------
+        loss : Var
+            A scalar of this tape.
+        inputs : list of Var
+            Variables of this tape.
+
+        Returns
+        -------
+        list
+            For each input an array of its shape, a `TableGradient` where the input is a table, or None
+            where ``loss`` does not depend on it.
+
+        Raises
+        ------
+        ValueError
+            If ``loss`` is not a scalar of this tape.
+        """
+        if loss.tape is not self or np.shape(loss.value) != ():
+            raise ValueError(
+                f"backward needs a scalar of this tape, found shape {np.shape(loss.value)}; "
+                "reduce the loss with total() or mean()"
+            )
+        gradients: list[Any] = [None] * self._n_vars
+        gradients[loss.index] = np.ones_like(loss.value)
+        wanted = {var.index for var in inputs}
+        for record in reversed(self._records):
+            g = gradients[record.answer.index]
+            if g is None:
+                continue
+            if record.answer.index not in wanted:
+                gradients[record.answer.index] = None  # no longer needed: release the memory
+            values = [_value(arg) for arg in record.args]
+            # None, or gradients for all Var arguments at once.
+            for arg, vjp in zip(record.args, record.primitive.vjps, strict=False):
+                if not isinstance(arg, Var):
+                    continue
+                if vjp is None:
+                    raise TypeError(f"{record.primitive.name} has no vjp for one of the variables it was given")
+                part = vjp(g, record.answer.value, *values, **record.kwargs)
+                known = gradients[arg.index]
+                gradients[arg.index] = part if known is None else known + part
+        return [gradients[var.index] for var in inputs]
+
+
+class Primitive:
+    """A differentiable function: the forward computation and a vjp for each argument.
+
+    Parameters
+    ----------
+    name : str
+        Shown in errors.
+    forward : callable
+        ``forward(*values, **kwargs) -> value``.
+    *vjps : callable or None
+        The ``i``-th is called as ``vjp(g, answer, *values, **kwargs)`` and returns the gradient by the
+        ``i``-th argument, given the gradient ``g`` by the answer. None where an argument cannot be
+        differentiated by (row numbers, say).
+    """
+
+    def __init__(self, name: str, forward: Callable[..., Any], *vjps: Vjp | None) -> None:
+        self.name = name
+        self.forward = forward
+        self.vjps = vjps
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute, and record the call on the tape of the first variable among the arguments."""
+        value = self.forward(*[_value(arg) for arg in args], **kwargs)
+        for arg in args:
+            if isinstance(arg, Var):
+                return arg.tape.record(self, args, kwargs, value)
+        return value
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"
+
+
+def _value(arg: Any) -> Any:
+    return arg.value if isinstance(arg, Var) else arg

@@ -1,0 +1,130 @@
+"""Sampling inside kernels, with random numbers that are a function of their place.
+
+Each draw hashes ``(seed, number of the draw)`` (SplitMix64, Steele et al. 2014), so there is no generator
+whose state threads would share, and example ``e`` gets the same negatives however the batch is cut.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _uniform(seed, number):
+    """The ``number``-th draw from [0, 1) with 53 random bits."""
+    z = seed + _GAMMA * np.uint64(number + 1)
+    z = (z ^ (z >> np.uint64(30))) * _MIX_1
+    z = (z ^ (z >> np.uint64(27))) * _MIX_2
+    z = z ^ (z >> np.uint64(31))
+    return np.float64(z >> np.uint64(11)) * (1.0 / 9007199254740992.0)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _unseen(draw, first, last, seen, n_items):
+    """The item that ``draw`` from [0, 1) picks among those not in the sorted ``seen[first:last]``."""
+    rank = np.int64(draw * (n_items - (last - first)))
+    # The items before seen[first + k] that are unseen number seen[first + k] - k: search where that passes.
+    low, high = np.int64(0), np.int64(last - first)
+    while low < high:
+        middle = (low + high) // 2
+        if seen[first + middle] - middle <= rank:
+            low = middle + 1
+        else:
+            high = middle
+    return rank + low
+
+
+@njit(cache=True, nogil=True)
+def _contains(item, first, last, seen):
+    while first < last:
+        middle = (first + last) // 2
+        if seen[middle] < item:
+            first = middle + 1
+        elif seen[middle] > item:
+            last = middle
+        else:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def draw_uniform(start, stop, seed, first_number, users, seen_indptr, seen_items, n_items, out):
+    """Fill ``out[e, 1:]`` with items drawn uniformly from those that ``users[e]`` has not seen.
+
+    Exact in one draw an item. Every user must have an unseen item.
+    """
+    negatives = out.shape[1] - 1
+    for e in range(start, stop):
+        first, last = seen_indptr[users[e]], seen_indptr[users[e] + 1]
+        for j in range(negatives):
+            draw = _uniform(seed, first_number + e * negatives + j)
+            out[e, 1 + j] = _unseen(draw, first, last, seen_items, n_items)
+
+
+# A popular negative is rejected when it was seen; a user who saw almost all of the popular mass gets a
+# uniform one after this many tries.
+_TRIES = 16
+
+
+@njit(cache=True, nogil=True)
+def draw_weighted(
+    start, stop, seed, first_number, users, seen_indptr, seen_items, n_items, keep, alias, out
+):
+    """Fill ``out[e, 1:]`` with unseen items drawn from the alias table ``(keep, alias)``.
+
+    Walker's method with Vose's table: constant time a draw, for any distribution over the items.
+    """
+    negatives = out.shape[1] - 1
+    for e in range(start, stop):
+        first, last = seen_indptr[users[e]], seen_indptr[users[e] + 1]
+        for j in range(negatives):
+            number = (first_number + e * negatives + j) * (_TRIES + 1)
+            item = np.int64(-1)
+            for attempt in range(_TRIES):
+                draw = _uniform(seed, number + attempt) * n_items
+                slot = np.int64(draw)
+                picked = slot if draw - slot < keep[slot] else np.int64(alias[slot])
+                if not _contains(picked, first, last, seen_items):
+                    item = picked
+                    break
+            if item < 0:
+                item = _unseen(_uniform(seed, number + _TRIES), first, last, seen_items, n_items)
+            out[e, 1 + j] = item
+
+
+@njit(cache=True, nogil=True)
+def build_alias(weights, keep, alias):
+    """Vose's alias table of ``weights`` (non-negative, positive sum): ``keep`` in [0, 1], ``alias`` item numbers."""
+    n = len(weights)
+    scale = n / weights.sum()
+    small = np.empty(n, dtype=np.int64)
+    large = np.empty(n, dtype=np.int64)
+    n_small, n_large = 0, 0
+    for i in range(n):
+        keep[i] = weights[i] * scale
+        alias[i] = i
+        if keep[i] < 1:
+            small[n_small] = i
+            n_small += 1
+        else:
+            large[n_large] = i
+            n_large += 1
+    while n_small > 0 and n_large > 0:
+        n_small -= 1
+        lack, rich = small[n_small], large[n_large - 1]
+        alias[lack] = rich
+        keep[rich] -= 1 - keep[lack]
+        if keep[rich] < 1:
+            n_large -= 1
+            small[n_small] = rich
+            n_small += 1
+    # What is left over is 1 up to rounding.
+    for k in range(n_small):
+        keep[small[k]] = 1
+    for k in range(n_large):
+        keep[large[k]] = 1

@@ -1,0 +1,180 @@
+"""An embedding table of which only a share of the entries exists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from sparserec_np.errors import SettingError
+
+FloatArray = npt.NDArray[np.floating[Any]]
+IntArray = npt.NDArray[np.signedinteger[Any]]
+
+
+def index_dtype(n_rows: int, dim: int, nnz: int) -> type[np.signedinteger[Any]]:
+    """int32 where row pointers and columns fit, else int64: scipy's own rule, so nothing is converted."""
+    return np.int32 if max(n_rows, dim, nnz) <= np.iinfo(np.int32).max else np.int64
+
+
+@dataclass(eq=False)
+class SparseTable:
+    """A table of ``n_rows`` embeddings of width ``dim``, stored as CSR: a pattern and its values.
+
+    Parameters
+    ----------
+    indptr : int32 or int64 array (n_rows + 1,)
+        Row ``r`` owns the stored entries ``indptr[r]:indptr[r + 1]``.
+    indices : int array of the same dtype (nnz,)
+        Columns, ascending and unique within a row, each below ``dim``.
+    data : float32 or float64 array (nnz,)
+        Values. A stored entry may be 0; it exists all the same.
+    dim : int
+        Width of the table.
+    """
+
+    indptr: IntArray
+    indices: IntArray
+    data: FloatArray
+    dim: int
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.indptr) - 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(n_rows, dim)``."""
+        return self.n_rows, self.dim
+
+    @property
+    def nnz(self) -> int:
+        """Number of stored entries."""
+        return len(self.data)
+
+    @property
+    def density(self) -> float:
+        """Stored entries ÷ (n_rows · dim)."""
+        return self.nnz / (self.n_rows * self.dim)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the three arrays in memory."""
+        return self.indptr.nbytes + self.indices.nbytes + self.data.nbytes
+
+    @classmethod
+    def from_positions(cls, positions: IntArray, shape: tuple[int, int], dtype: Any = np.float32) -> SparseTable:
+        """A table of zeros stored at ``positions`` (``row · dim + column``, sorted and unique)."""
+        n_rows, dim = shape
+        index = index_dtype(n_rows, dim, len(positions))
+        indptr = np.searchsorted(positions, np.arange(n_rows + 1, dtype=np.int64) * dim).astype(index)
+        indices = (positions % dim).astype(index)
+        return cls(indptr, indices, np.zeros(len(positions), dtype=dtype), dim)
+
+    @classmethod
+    def from_scipy(cls, matrix: Any) -> SparseTable:
+        """Wrap a scipy CSR matrix or array; its arrays are shared, not copied.
+
+        Raises
+        ------
+        SettingError
+            If it is not CSR in canonical form (sorted unique columns) with floating values.
+        """
+        if not sparse.issparse(matrix) or matrix.format != "csr":
+            found = getattr(matrix, "format", type(matrix).__name__)
+            raise SettingError(f"a table must be a scipy.sparse CSR array, found {found}; use matrix.tocsr()")
+        if not np.issubdtype(matrix.dtype, np.floating):
+            raise SettingError(f"a table must hold floats, found {matrix.dtype}; use matrix.astype('float32')")
+        table = cls(matrix.indptr, matrix.indices, matrix.data, matrix.shape[1])
+        table.check()
+        return table
+
+    def to_scipy(self) -> sparse.csr_array:
+        """The table as a scipy CSR array that shares its memory."""
+        return sparse.csr_array((self.data, self.indices, self.indptr), shape=self.shape, copy=False)
+
+    def positions(self) -> IntArray:
+        """``row · dim + column`` of every stored entry, ascending; int64 (nnz,)."""
+        rows = np.repeat(np.arange(self.n_rows, dtype=np.int64), np.diff(self.indptr))
+        rows *= self.dim
+        rows += self.indices
+        return rows
+
+    def copy(self) -> SparseTable:
+        """A table that shares nothing with this one."""
+        return SparseTable(self.indptr.copy(), self.indices.copy(), self.data.copy(), self.dim)
+
+    def check(self) -> None:
+        """Raise `SettingError` unless the CSR invariants hold."""
+        if len(self.indptr) == 0 or self.indptr[0] != 0 or self.indptr[-1] != len(self.data):
+            raise SettingError("row pointers must start at 0 and end at the number of stored entries")
+        if len(self.indices) != len(self.data) or np.any(np.diff(self.indptr) < 0):
+            raise SettingError("row pointers must not fall, and there must be a value for each column number")
+        if self.nnz and (self.indices.min() < 0 or self.indices.max() >= self.dim):
+            raise SettingError(f"column numbers must lie in 0 … {self.dim - 1}")
+        rising = np.diff(self.indices) > 0
+        # From one row to the next the column may fall.
+        starts = self.indptr[1:-1]
+        rising[starts[(starts > 0) & (starts < self.nnz)] - 1] = True
+        if not rising.all():
+            raise SettingError("columns must be sorted and unique within a row; use matrix.sum_duplicates()")
+
+
+@dataclass(eq=False)
+class TableGradient:
+    """The gradient of a `SparseTable` on the rows that a batch touched, with the table's own pattern.
+
+    Parameters
+    ----------
+    rows : int64 array (t,)
+        Touched rows, ascending and unique.
+    counts : int64 array (t,)
+        Occurrences of each in the batch.
+    starts : int64 array (t + 1,)
+        Row ``rows[i]`` owns ``values[starts[i]:starts[i + 1]]``.
+    values : float array
+        One per stored entry of a touched row, in the table's order.
+    """
+
+    rows: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+    values: FloatArray
+
+    @classmethod
+    def empty_like(
+        cls, table: SparseTable, rows: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
+    ) -> TableGradient:
+        """A gradient for the given rows of ``table`` whose values are still to be written."""
+        starts = np.zeros(len(rows) + 1, dtype=np.int64)
+        np.cumsum(table.indptr[rows + 1] - table.indptr[rows], out=starts[1:])
+        return cls(rows, counts, starts, np.empty(starts[-1], dtype=table.data.dtype))
+
+    def __add__(self, other: TableGradient) -> TableGradient:
+        """The sum of two gradients of the same table."""
+        rows, home = np.unique(np.concatenate([self.rows, other.rows]), return_inverse=True)
+        mine, theirs = home[: len(self.rows)], home[len(self.rows) :]
+        counts = np.zeros(len(rows), dtype=np.int64)
+        lengths = np.zeros(len(rows), dtype=np.int64)
+        for gradient, where in ((self, mine), (other, theirs)):
+            counts[where] += gradient.counts
+            lengths[where] = np.diff(gradient.starts)
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        values = np.zeros(starts[-1], dtype=self.values.dtype)
+        for gradient, where in ((self, mine), (other, theirs)):
+            shift = np.repeat(starts[where] - gradient.starts[:-1], np.diff(gradient.starts))
+            values[np.arange(len(gradient.values)) + shift] += gradient.values
+        return TableGradient(rows, counts, starts, values)
+
+    def to_scipy(self, table: SparseTable) -> sparse.csr_array:
+        """The gradient as a scipy CSR array with the pattern of ``table`` on the touched rows."""
+        lengths = np.zeros(table.n_rows, dtype=np.int64)
+        lengths[self.rows] = np.diff(self.starts)
+        indptr = np.concatenate([[0], np.cumsum(lengths)])
+        where = np.repeat(table.indptr[self.rows] - self.starts[:-1], np.diff(self.starts))
+        columns = table.indices[np.arange(len(self.values)) + where]
+        return sparse.csr_array((self.values, columns, indptr), shape=table.shape)
