@@ -1,0 +1,388 @@
+"""How good the top k are: ranking metrics over all users in bounded memory, and errors of ratings.
+
+A user's held-out items are the relevant ones; relevance is binary. Metrics are means over the users that
+have held-out items, so users without any neither help nor hurt. The definitions are those of the Gowalla
+protocol [1]_ where there is one (recall, NDCG), of the information-retrieval literature elsewhere.
+
+References
+----------
+.. [1] He et al., "LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation",
+   SIGIR 2020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from sparserec_np.errors import DataError, SettingError
+from sparserec_np.kernels.ranking import rank_rows
+from sparserec_np.kernels.workers import Workers
+
+# Users ranked at a time: large enough to keep all threads busy, small enough that what is held for them,
+# about 40 bytes per user and rank, does not show beside the tables.
+_BLOCK = 8192
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The top k of some users, best first.
+
+    Attributes
+    ----------
+    rows : (n,) int64
+        The users' row numbers.
+    ids : (n, k) int32
+        Item rows; only the first ``counts[i]`` of row ``i`` are in use, the rest hold -1.
+    counts : (n,) int64
+        How many items qualified, at most k.
+    scores : (n, k) float32
+        The items' scores; NaN where ``ids`` is -1.
+    """
+
+    rows: NDArray[np.int64]
+    ids: NDArray[np.int32]
+    counts: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
+def rank(
+    users: Any,
+    items: Any,
+    k: int,
+    *,
+    exclude: Any = None,
+    rows: ArrayLike | None = None,
+    item_bias: ArrayLike | None = None,
+    n_jobs: int | None = None,
+) -> Ranking:
+    """Rank all items for every user and keep the best k.
+
+    Parameters
+    ----------
+    users : CSR array (n_users, dim), float32
+        Embedding table of the users.
+    items : CSR array (n_items, dim), float32
+        Embedding table of the items.
+    k : int
+        Length of the lists, ≥ 1.
+    exclude : CSR array (n_users, n_items), optional
+        Items that are no candidates for a user: those of the stored entries, whatever their value.
+    rows : (n,) int, optional
+        Which users, by row; all of them by default.
+    item_bias : (n_items,) float, optional
+        Added to every user's scores.
+    n_jobs : int, optional
+        Threads; None or -1 for one per core. The result does not depend on it.
+
+    Returns
+    -------
+    Ranking
+        Of the users in ``rows``, in that order. Items of equal score stand in the order of their rows;
+        an item whose score is NaN is not ranked.
+
+    Raises
+    ------
+    DataError
+        The shapes do not fit each other, or a row number is out of range.
+    SettingError
+        ``k`` is below 1.
+    """
+    wanted = None if rows is None else np.asarray(rows, dtype=np.int64)
+    return next(_rank_blocks(users, items, k, exclude, wanted, item_bias, n_jobs, None))
+
+
+def _rank_blocks(
+    users: Any,
+    items: Any,
+    k: int,
+    exclude: Any,
+    rows: NDArray[np.int64] | None,
+    item_bias: ArrayLike | None,
+    n_jobs: int | None,
+    block: int | None,
+) -> Iterator[Ranking]:
+    """Rank ``rows``, ``block`` users at a time (None: all at once); at least one block, be it empty."""
+    users, items = _as_csr(users, "users"), _as_csr(items, "items")
+    (n_users, dim), n_items = users.shape, items.shape[0]
+    if k < 1:
+        raise SettingError(f"k is {k}; a ranking needs k of at least 1")
+    if items.shape[1] != dim:
+        raise DataError(
+            f"users have dim {dim}, items have dim {items.shape[1]}; both tables must come from one model"
+        )
+    exclude = _as_csr(
+        sparse.csr_array((n_users, n_items), dtype=np.float32) if exclude is None else exclude,
+        "exclude",
+        (n_users, n_items),
+    )
+    bias = np.zeros(n_items, np.float32) if item_bias is None else np.asarray(item_bias, np.float32)
+    if bias.shape != (n_items,):
+        raise DataError(f"item_bias has shape {bias.shape}; expected one number per item, ({n_items},)")
+    if rows is None:
+        rows = np.arange(n_users)
+    if rows.ndim != 1 or (len(rows) and (rows.min() < 0 or rows.max() >= n_users)):
+        raise DataError(f"rows must be a flat array of user rows from 0 to {n_users - 1}")
+
+    tables = (*_arrays(users), *_arrays(items.tocsc()), bias, *_arrays(exclude)[:2])
+    with Workers(n_jobs) as workers:
+        for start in range(0, max(1, len(rows)), block or max(1, len(rows))):
+            part = rows[start : start + block] if block else rows
+            ids = np.full((len(part), k), -1, np.int32)
+            scores = np.full((len(part), k), np.nan, np.float32)
+            counts = np.zeros(len(part), np.int64)
+            workers.run(rank_rows, len(part), part, *tables, ids, scores, counts, min_share=16)
+            yield Ranking(part, ids, counts, scores)
+
+
+# ---- one value per user ------------------------------------------------------------------------------
+#
+# Each takes ``hits`` (n_users, k) bool, whether the item at each rank is one of the user's held-out items,
+# and ``n_held_out`` (n_users,) int64, how many of those the user has, at least 1; and returns (n_users,)
+# float64. k is the width of ``hits``; ranks behind the end of a short list are no hits.
+
+
+def recall(hits: NDArray[np.bool_], n_held_out: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Hits ÷ the number of held-out items; below 1 at best for a user who has more than k."""
+    return hits.sum(axis=1) / n_held_out
+
+
+def precision(hits: NDArray[np.bool_], n_held_out: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Hits ÷ k, also when fewer than k items qualified."""
+    return hits.sum(axis=1) / hits.shape[1]
+
+
+def ndcg(hits: NDArray[np.bool_], n_held_out: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Discounted cumulative gain ÷ that of the ideal list, min(k, held-out items) hits from the top."""
+    k = hits.shape[1]
+    discounts = 1 / np.log2(np.arange(2, k + 2))
+    ideal = np.cumsum(discounts)[np.minimum(k, n_held_out) - 1]
+    return (hits * discounts).sum(axis=1) / ideal
+
+
+def average_precision(hits: NDArray[np.bool_], n_held_out: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Sum of the precisions at each hit ÷ min(k, held-out items), so that the ideal list gets 1."""
+    k = hits.shape[1]
+    precisions = np.cumsum(hits, axis=1) / np.arange(1, k + 1)
+    return (precisions * hits).sum(axis=1) / np.minimum(k, n_held_out)
+
+
+def reciprocal_rank(hits: NDArray[np.bool_], n_held_out: NDArray[np.int64]) -> NDArray[np.float64]:
+    """One ÷ the rank of the first hit; 0 without a hit."""
+    return hits.any(axis=1) / (hits.argmax(axis=1) + 1.0)
+
+
+def hit_rate(hits: NDArray[np.bool_], n_held_out: NDArray[np.int64]) -> NDArray[np.float64]:
+    """1 with at least one hit, else 0."""
+    return hits.any(axis=1).astype(np.float64)
+
+
+#: Name in the results to function; "coverage" is added by the evaluation, it is no mean over users.
+RANKING_METRICS: dict[str, Callable[[NDArray[np.bool_], NDArray[np.int64]], NDArray[np.float64]]] = {
+    "recall": recall,
+    "precision": precision,
+    "ndcg": ndcg,
+    "map": average_precision,
+    "mrr": reciprocal_rank,
+    "hit_rate": hit_rate,
+}
+
+
+# ---- over all users ----------------------------------------------------------------------------------
+
+
+def evaluate(
+    users: Any,
+    items: Any,
+    train: Any,
+    test: Any,
+    k: int | Sequence[int] = 20,
+    *,
+    item_bias: ArrayLike | None = None,
+    n_jobs: int | None = None,
+) -> dict[str, float]:
+    """Rank all items except a user's ``train`` items, and measure how ``test`` is met.
+
+    Memory beyond the arguments: a block of users and one array of ``n_items`` per thread.
+
+    Parameters
+    ----------
+    users : CSR array (n_users, dim), float32
+        Embedding table of the users.
+    items : CSR array (n_items, dim), float32
+        Embedding table of the items.
+    train : CSR array (n_users, n_items) or None
+        Items that are no candidates; None to rank them all.
+    test : CSR array (n_users, n_items)
+        Held-out items: the stored entries, whatever their value.
+    k : int or sequence of int
+        Length of the lists; several lengths are measured on the same ranking.
+    item_bias : (n_items,) float, optional
+        Added to every user's scores.
+    n_jobs : int, optional
+        Threads; None or -1 for one per core. The result does not depend on it.
+
+    Returns
+    -------
+    dict of str to float
+        ``"recall@20"``, ``"precision@20"``, ``"ndcg@20"``, ``"map@20"``, ``"mrr@20"``, ``"hit_rate@20"``,
+        ``"coverage@20"`` (share of all items that stand in somebody's list) for every k, and ``"n_users"``,
+        the users that have held-out items.
+
+    Raises
+    ------
+    DataError
+        The shapes do not fit each other, or nothing is held out.
+    SettingError
+        A ``k`` is below 1.
+    """
+    lengths = _lengths(k)
+    test = _as_csr(test, "test", (users.shape[0], items.shape[0]))
+    rows = np.flatnonzero(np.diff(test.indptr))
+    blocks = _rank_blocks(users, items, max(lengths), train, rows, item_bias, n_jobs, _BLOCK)
+    return _measure(blocks, test, lengths)
+
+
+def evaluate_popularity(
+    popularity: ArrayLike,
+    train: Any,
+    test: Any,
+    k: int | Sequence[int] = 20,
+    *,
+    n_jobs: int | None = None,
+) -> dict[str, float]:
+    """Measure the most-popular baseline: the same list for everybody, minus the user's ``train`` items.
+
+    Parameters
+    ----------
+    popularity : (n_items,) float
+        For instance how many users have each item in ``train``.
+    train, test, k, n_jobs
+        As in :func:`evaluate`.
+
+    Returns
+    -------
+    dict of str to float
+        As from :func:`evaluate`.
+    """
+    # Places in the order of popularity, equal where it is equal: exact in float32 up to 2**24 different
+    # popularities, which counts themselves are not.
+    _, place = np.unique(np.asarray(popularity), return_inverse=True)
+    nobody = sparse.csr_array((_as_csr(test, "test").shape[0], 1), dtype=np.float32)
+    nothing = sparse.csr_array((len(place), 1), dtype=np.float32)
+    return evaluate(nobody, nothing, train, test, k, item_bias=place, n_jobs=n_jobs)
+
+
+def evaluate_ranking(ranking: Ranking, test: Any, k: int | Sequence[int] = 20) -> dict[str, float]:
+    """Measure a ranking that was made elsewhere.
+
+    Parameters
+    ----------
+    ranking : Ranking
+        Lists of at least the largest ``k`` slots.
+    test : CSR array (n_users, n_items)
+        Held-out items; ``ranking.rows`` are its rows.
+    k : int or sequence of int
+        Lengths to measure.
+
+    Returns
+    -------
+    dict of str to float
+        As from :func:`evaluate`, over the users of the ranking that have held-out items.
+    """
+    lengths = _lengths(k)
+    if ranking.ids.shape[1] < max(lengths):
+        raise SettingError(f"the ranking has {ranking.ids.shape[1]} slots per user; k is {max(lengths)}")
+    return _measure([ranking], _as_csr(test, "test"), lengths)
+
+
+def _measure(rankings: Iterable[Ranking], test: Any, lengths: list[int]) -> dict[str, float]:
+    """Means of all metrics over the users in ``rankings`` that have held-out items."""
+    n_users, n_items = test.shape
+    n_held_out = np.diff(test.indptr)
+    # Ascending, since the columns of a row are: a pair is looked up by bisection.
+    held_out = np.repeat(np.arange(n_users) * n_items, n_held_out) + test.indices
+    if not len(held_out):
+        raise DataError("nothing is held out: test has no interactions, so there is nothing to measure")
+
+    sums = {f"{name}@{k}": 0.0 for k in lengths for name in RANKING_METRICS}
+    recommended = {k: np.zeros(n_items, bool) for k in lengths}
+    measured = 0
+    for ranking in rankings:
+        keep = n_held_out[ranking.rows] > 0
+        rows, ids = ranking.rows[keep], ranking.ids[keep]
+        pairs = rows[:, np.newaxis] * n_items + ids
+        found = np.searchsorted(held_out, pairs).clip(max=len(held_out) - 1)
+        hits = (held_out[found] == pairs) & (ids >= 0)
+        for k in lengths:
+            for name, metric in RANKING_METRICS.items():
+                sums[f"{name}@{k}"] += float(metric(hits[:, :k], n_held_out[rows]).sum())
+            recommended[k][ids[:, :k][ids[:, :k] >= 0]] = True
+        measured += len(rows)
+    if not measured:
+        raise DataError("none of the ranked users has held-out items, so there is nothing to measure")
+    means = {name: total / measured for name, total in sums.items()}
+    coverage = {f"coverage@{k}": float(recommended[k].mean()) for k in lengths}
+    return {**means, **coverage, "n_users": measured}
+
+
+# ---- ratings -----------------------------------------------------------------------------------------
+
+
+def rmse(observed: ArrayLike, predicted: ArrayLike) -> float:
+    """Root of the mean squared difference of two arrays of one shape, in units of the rating."""
+    return float(np.sqrt(np.mean(_differences(observed, predicted) ** 2)))
+
+
+def mae(observed: ArrayLike, predicted: ArrayLike) -> float:
+    """Mean absolute difference of two arrays of one shape, in units of the rating."""
+    return float(np.mean(np.abs(_differences(observed, predicted))))
+
+
+def _differences(observed: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
+    observed, predicted = np.asarray(observed, np.float64), np.asarray(predicted, np.float64)
+    if observed.shape != predicted.shape or not observed.size:
+        raise DataError(
+            f"observed has shape {observed.shape}, predicted {predicted.shape}; "
+            "expected the same shape and at least one rating"
+        )
+    return observed - predicted
+
+
+# ---- arguments ---------------------------------------------------------------------------------------
+
+
+def _lengths(k: int | Sequence[int]) -> list[int]:
+    """Every k asked for, ascending."""
+    lengths = sorted({int(length) for length in np.atleast_1d(k)})
+    if not lengths or lengths[0] < 1:
+        raise SettingError(f"k is {k}; expected an integer of at least 1, or several")
+    return lengths
+
+
+def _as_csr(matrix: Any, name: str, shape: tuple[int, int] | None = None) -> Any:
+    """Return ``matrix`` as CSR with sorted columns and no pair twice; the caller's arrays stay untouched."""
+    given: Any = matrix
+    if not sparse.issparse(matrix):
+        raise DataError(f"{name} is a {type(matrix).__name__}; expected a scipy.sparse CSR array")
+    if shape is not None and given.shape != shape:
+        raise DataError(f"{name} has shape {given.shape}; expected {shape}, users in rows, items in columns")
+    csr = sparse.csr_array(given)
+    if not csr.has_canonical_format:
+        csr = csr.copy()
+        csr.sum_duplicates()
+    return csr
+
+
+def _arrays(compressed: Any) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+    """Row pointers, indices and values in the one dtype each that the kernel is compiled for."""
+    return (
+        np.asarray(compressed.indptr, np.int64),
+        np.asarray(compressed.indices, np.int32),
+        np.asarray(compressed.data, np.float32),
+    )
