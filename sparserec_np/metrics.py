@@ -179,7 +179,7 @@ def reciprocal_rank(hits: NDArray[np.bool_], n_held_out: NDArray[np.int64]) -> N
 
 def hit_rate(hits: NDArray[np.bool_], n_held_out: NDArray[np.int64]) -> NDArray[np.float64]:
     """1 with at least one hit, else 0."""
-    return hits.any(axis=1).astype(np.float64)
+    return np.asarray(hits.any(axis=1), np.float64)
 
 
 #: Name in the results to function; "coverage" is added by the evaluation, it is no mean over users.
