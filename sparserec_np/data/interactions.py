@@ -1,0 +1,456 @@
+"""Interactions: who had to do with what, how much and when."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import compress
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+
+from sparserec_np.data.arrays import id_array, number_array, number_ids
+from sparserec_np.data.reader import read_table
+from sparserec_np.data.sniff import SEPARATORS, ColumnChoice
+from sparserec_np.errors import DataError, SettingError
+from sparserec_np.runtime.ids import IdMap
+
+_Ids = NDArray[np.int64] | list[str]
+_NO_WEIGHT = "weight 0"
+
+
+@dataclass(frozen=True)
+class ReadSummary:
+    """What was read, and what became of it.
+
+    Attributes
+    ----------
+    source : str
+        The file, or what else the rows came from.
+    n_rows : int
+        Rows read.
+    dropped : dict of str to int
+        How many rows were dropped, by reason.
+    merged : int
+        Rows merged into an earlier row of the same user and item.
+    columns : dict of str to str
+        The column that was used as ``user``, ``item``, ``weight`` and ``time``, where the source has columns.
+    separator : str or None
+        The separator between fields, in words.
+    header : bool or None
+        Whether the file has a header.
+    """
+
+    source: str
+    n_rows: int
+    dropped: dict[str, int] = field(default_factory=dict)
+    merged: int = 0
+    columns: dict[str, str] = field(default_factory=dict)
+    separator: str | None = None
+    header: bool | None = None
+
+    def lines(self) -> list[str]:
+        """Return the summary in words, a line for each thing worth knowing."""
+        lines = [f"{self.n_rows:,} rows from {self.source}"]
+        if self.separator is not None:
+            lines[0] += f" ({self.separator} separated, {'with' if self.header else 'without'} a header)"
+        if self.columns:
+            lines.append("columns: " + ", ".join(f"{role} = {name}" for role, name in self.columns.items()))
+        lines += [f"{count:,} rows dropped: {reason}" for reason, count in self.dropped.items()]
+        if self.merged:
+            lines.append(f"{self.merged:,} rows repeated a pair: merged, their weights summed")
+        return lines
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Interactions:
+    """Interactions of users with items, one for each pair that occurs.
+
+    Made by `from_csv`, `from_arrays` or `from_matrix`.
+
+    Attributes
+    ----------
+    user_items : csr_array of float32, shape (n_users, n_items)
+        Weights, all 1 where none were given; sorted column numbers, no pair twice, no zero stored.
+    users, items : IdMap
+        From ids to rows and columns, and back. Ids ascend with their numbers.
+    times : ndarray of float64 or None
+        The latest time of each pair, aligned with ``user_items.data``.
+    weighted : bool
+        Whether the weights say more than that there was an interaction.
+    summary : ReadSummary
+        What was read and what became of it.
+    """
+
+    user_items: sp.csr_array
+    users: IdMap
+    items: IdMap
+    times: NDArray[np.float64] | None
+    weighted: bool
+    summary: ReadSummary
+
+    @property
+    def n_users(self) -> int:
+        """Number of users."""
+        return int(self.user_items.shape[0])
+
+    @property
+    def n_items(self) -> int:
+        """Number of items."""
+        return int(self.user_items.shape[1])
+
+    @property
+    def n_interactions(self) -> int:
+        """Number of distinct pairs of a user and an item."""
+        return int(self.user_items.nnz)
+
+    def __repr__(self) -> str:
+        extras = [
+            name for name, has in (("weights", self.weighted), ("times", self.times is not None)) if has
+        ]
+        with_ = f", with {' and '.join(extras)}" if extras else ""
+        return (
+            f"<Interactions: {self.n_users} users x {self.n_items} items, {self.n_interactions} pairs{with_}>"
+        )
+
+    @classmethod
+    def from_csv(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        user: ColumnChoice = None,
+        item: ColumnChoice = None,
+        weight: ColumnChoice = None,
+        time: ColumnChoice = None,
+        sep: str | None = None,
+        header: bool | None = None,
+        min_rating: float | None = None,
+    ) -> Interactions:
+        """Read a text file with a line for each interaction.
+
+        The separator (comma, tab, semicolon, ``::``, bar or space), the header and the columns are found
+        out. Columns are known by the names that people use (``userId``, ``user_id:token``, ``movieId``,
+        ``rating``, ``timestamp``, ...); without a header they are user, item, and then a rating and a time
+        in either order, where those are numbers or dates. Compression (gzip, bzip2, xz) is found out too.
+
+        Ids that are all written as integers become integers, others strings. Weights of a repeated pair are
+        summed, of its times the latest is kept.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; ``"-"`` for standard input.
+        user, item, weight, time : str or int, optional
+            A column's name or position, counted from 1.
+        sep : str, optional
+            The separator.
+        header : bool, optional
+            Whether the first line holds column names.
+        min_rating : float, optional
+            Keep only rows rated at least so high, each as a positive of weight 1.
+
+        Returns
+        -------
+        Interactions
+
+        Raises
+        ------
+        DataError
+            If the file is broken, empty or not understood. The message names file, line, column, what was
+            found, what was expected and how to mend it.
+        SettingError
+            If an argument is out of its range or contradicts another.
+
+        Examples
+        --------
+        >>> interactions = Interactions.from_csv("ratings.csv", min_rating=4)  # doctest: +SKIP
+        """
+        choices = {"user": user, "item": item, "weight": weight, "time": time}
+        table = read_table(path, choices, sep=sep, header=header, allow_negative=min_rating is not None)
+        layout = table.layout
+        names = {
+            role: layout.header[position] if layout.header else f"column {position + 1}"
+            for role, position in layout.columns.items()
+        }
+        return _assemble(
+            table.users,
+            table.items,
+            table.user_ids,
+            table.item_ids,
+            table.weights,
+            table.times,
+            min_rating,
+            ReadSummary(
+                source=table.source,
+                n_rows=table.users.size,
+                columns=names,
+                separator=SEPARATORS.get(layout.separator, repr(layout.separator)),
+                header=layout.header is not None,
+            ),
+        )
+
+    @classmethod
+    def from_arrays(
+        cls,
+        users: ArrayLike,
+        items: ArrayLike,
+        weights: ArrayLike | None = None,
+        times: ArrayLike | None = None,
+        *,
+        min_rating: float | None = None,
+    ) -> Interactions:
+        """Take interactions from arrays, lists or columns of equal length.
+
+        Parameters
+        ----------
+        users, items : array-like of int or str
+            Ids, a pair for each interaction. Strings stay strings, whatever they spell.
+        weights : array-like of float, optional
+            Weights or ratings, 0 or more; weights of a repeated pair are summed.
+        times : array-like of float or datetime64, optional
+            Times; dates become seconds since 1970. Of a repeated pair's times the latest is kept.
+        min_rating : float, optional
+            Keep only rows rated at least so high, each as a positive of weight 1.
+
+        Returns
+        -------
+        Interactions
+
+        Raises
+        ------
+        DataError
+            If the arrays differ in length, are empty, or hold what no id, weight or time can be.
+        """
+        user_array, item_array = id_array(users, "users"), id_array(items, "items")
+        weight_array = None if weights is None else number_array(weights, "weights")
+        time_array = None if times is None else number_array(times, "times")
+        n_rows = len(user_array)
+        given = {"items": item_array, "weights": weight_array, "times": time_array}
+        for name, array in given.items():
+            if array is not None and len(array) != n_rows:
+                raise DataError(
+                    f"users and {name} have {n_rows} and {len(array)} elements; expected one each for every "
+                    "interaction; give arrays of equal length"
+                )
+        if not n_rows:
+            raise DataError("users and items are empty; expected at least one interaction; give some rows")
+        if weight_array is not None:
+            if min_rating is None and np.any(weight_array < 0):
+                at = int(np.argmax(weight_array < 0))
+                raise DataError(
+                    f"weights[{at}] is {weight_array[at]}; expected 0 or more; remove negative weights, or "
+                    "give min_rating to turn ratings into positives"
+                )
+        user_codes, user_ids = number_ids(user_array)
+        item_codes, item_ids = number_ids(item_array)
+        return _assemble(
+            user_codes,
+            item_codes,
+            user_ids,
+            item_ids,
+            None if weight_array is None else weight_array.astype(np.float32),
+            time_array,
+            min_rating,
+            ReadSummary(source="arrays", n_rows=n_rows),
+        )
+
+    @classmethod
+    def from_matrix(
+        cls, matrix: Any, *, user_ids: Sequence[Any] | None = None, item_ids: Sequence[Any] | None = None
+    ) -> Interactions:
+        """Take interactions from a matrix, users in rows and items in columns.
+
+        Parameters
+        ----------
+        matrix : scipy.sparse matrix or array, shape (n_users, n_items)
+            Weights, 0 or more, in any sparse format; it is not modified. Entries of 0 are left out.
+        user_ids, item_ids : sequence of int or str, optional
+            Ids of rows and columns, ascending; by default their numbers from 0.
+
+        Returns
+        -------
+        Interactions
+            Of the matrix's shape, rows and columns without entries included.
+
+        Raises
+        ------
+        DataError
+            If it is no sparse matrix of two dimensions, is empty, or holds negative or infinite values or
+            NaN, or if there are more or fewer ids than rows or columns.
+        """
+        is_sparse: bool = sp.issparse(matrix)  # by name, or mypy would know the matrix as nothing more
+        if not is_sparse:
+            raise DataError(
+                f"matrix is a {type(matrix).__name__}; expected a scipy.sparse matrix with users in rows; "
+                "convert it with scipy.sparse.csr_array(matrix)"
+            )
+        if matrix.ndim != 2:
+            raise DataError(
+                f"matrix has {matrix.ndim} dimensions; expected 2: users in rows, items in columns"
+            )
+        if matrix.dtype.kind not in "biuf":
+            raise DataError(
+                f"matrix is of type {matrix.dtype}; expected real numbers; convert it with astype"
+            )
+        user_items = sp.csr_array(matrix, dtype=np.float32, copy=True)
+        n_stored = user_items.nnz
+        _refuse_values(user_items)
+        user_items.sum_duplicates()
+        n_distinct = user_items.nnz
+        user_items.eliminate_zeros()
+        if not user_items.nnz:
+            raise DataError(
+                f"matrix of shape {matrix.shape} holds nothing but 0; expected at least one interaction"
+            )
+        n_zero = n_distinct - user_items.nnz
+        return cls(
+            _with_small_indices(user_items),
+            _id_map(user_ids, user_items.shape[0], "user"),
+            _id_map(item_ids, user_items.shape[1], "item"),
+            None,
+            bool(np.any(user_items.data != 1)),
+            ReadSummary(
+                source="a matrix",
+                n_rows=n_stored,
+                dropped={_NO_WEIGHT: n_zero} if n_zero else {},
+                merged=n_stored - n_distinct,
+            ),
+        )
+
+
+def _assemble(
+    users: NDArray[np.int32],
+    items: NDArray[np.int32],
+    user_ids: _Ids,
+    item_ids: _Ids,
+    weights: NDArray[np.float32] | None,
+    times: NDArray[np.float64] | None,
+    min_rating: float | None,
+    summary: ReadSummary,
+) -> Interactions:
+    """Drop rows, merge repeated pairs and leave out the ids that nothing is left of."""
+    dropped: dict[str, int] = {}
+    if min_rating is not None:
+        if weights is None:
+            raise SettingError(
+                f"min_rating is {min_rating}, but {summary.source} has no ratings; leave min_rating out, or "
+                "say which column is the weight"
+            )
+        # In the ratings' own precision: a 3.7 that was read is not below 3.7.
+        keep = weights >= np.float32(min_rating)
+        n_low = keep.size - int(np.count_nonzero(keep))
+        if n_low == keep.size:
+            raise DataError(
+                f"{summary.source}: all {n_low} ratings are below min_rating {min_rating:g}, the highest is "
+                f"{weights.max():g}; expected some at least so high; lower min_rating"
+            )
+        if n_low:
+            dropped[f"rating below {min_rating:g}"] = n_low
+            users, items = users[keep], items[keep]
+            times = None if times is None else times[keep]
+        weights = None
+
+    n_items = len(item_ids)
+    keys = users.astype(np.int64) * n_items + items
+    n_kept = keys.size
+    del users, items
+    keys, weights, times = _merge(keys, weights, times)
+    merged = n_kept - keys.size
+
+    if weights is not None and not weights.all():
+        positive = weights > 0
+        dropped[_NO_WEIGHT] = positive.size - int(np.count_nonzero(positive))
+        keys, weights = keys[positive], weights[positive]
+        times = None if times is None else times[positive]
+        if not keys.size:
+            raise DataError(
+                f"{summary.source}: all weights are 0; expected some above; leave the weights out"
+            )
+
+    rows, columns = np.divmod(keys, n_items)
+    del keys
+    rows, user_ids = _renumber(rows, user_ids)
+    columns, item_ids = _renumber(columns, item_ids)
+    indptr = np.zeros(len(user_ids) + 1, dtype=np.int64)
+    np.cumsum(np.bincount(rows, minlength=len(user_ids)), out=indptr[1:])
+    data = np.ones(columns.size, dtype=np.float32) if weights is None else weights
+    user_items = sp.csr_array((data, columns, indptr), shape=(len(user_ids), len(item_ids)))
+    user_items.has_canonical_format = True
+    return Interactions(
+        _with_small_indices(user_items),
+        IdMap.from_ids(user_ids, entity="user"),
+        IdMap.from_ids(item_ids, entity="item"),
+        times,
+        weights is not None,
+        replace(summary, dropped=dropped, merged=merged),
+    )
+
+
+def _merge(
+    keys: NDArray[np.int64], weights: NDArray[np.float32] | None, times: NDArray[np.float64] | None
+) -> tuple[NDArray[np.int64], NDArray[np.float32] | None, NDArray[np.float64] | None]:
+    """Sort by key; sum the weights and keep the latest time of equal keys."""
+    if np.any(keys[1:] < keys[:-1]):
+        order = np.argsort(keys, kind="stable")  # files are often sorted in stretches
+        keys = keys[order]
+        weights = None if weights is None else weights[order]
+        times = None if times is None else times[order]
+        del order
+    is_first = np.append(True, keys[1:] != keys[:-1])
+    if is_first.all():
+        return keys, weights, times
+    first = np.flatnonzero(is_first)
+    if weights is not None:
+        weights = np.add.reduceat(weights, first, dtype=np.float64).astype(np.float32)
+    if times is not None:
+        times = np.maximum.reduceat(times, first)
+    return keys[first], weights, times
+
+
+def _renumber(codes: NDArray[np.int64], ids: _Ids) -> tuple[NDArray[np.int32], _Ids]:
+    """Leave out the ids that no code stands for."""
+    present = np.zeros(len(ids), dtype=np.bool_)
+    present[codes] = True
+    if present.all():
+        return codes.astype(np.int32), ids
+    rank = np.cumsum(present, dtype=np.int32) - np.int32(1)
+    kept = ids[present] if isinstance(ids, np.ndarray) else list(compress(ids, present.tolist()))
+    return rank[codes], kept
+
+
+def _with_small_indices(user_items: sp.csr_array) -> sp.csr_array:
+    """Return the same matrix with int32 indices where they fit; its arrays may be shared."""
+    if max(user_items.nnz, *user_items.shape) <= np.iinfo(np.int32).max:
+        user_items.indices = user_items.indices.astype(np.int32, copy=False)
+        user_items.indptr = user_items.indptr.astype(np.int32, copy=False)
+    return user_items
+
+
+def _refuse_values(user_items: sp.csr_array) -> None:
+    """Refuse NaN, infinite and negative values by their place."""
+    data = user_items.data
+    bad = ~(np.isfinite(data) & (data >= 0))
+    if bad.any():
+        at = int(np.argmax(bad))
+        row = int(np.searchsorted(user_items.indptr, at, side="right")) - 1
+        raise DataError(
+            f"matrix[{row}, {user_items.indices[at]}] is {data[at]}; expected a finite weight of 0 or "
+            "more, within float32; correct or remove it"
+        )
+
+
+def _id_map(ids: Sequence[Any] | None, n: int, entity: str) -> IdMap:
+    if ids is None:
+        return IdMap.range(n, entity=entity)
+    if len(ids) != n:
+        raise DataError(
+            f"{entity}_ids has {len(ids)} elements for a matrix with {n} {entity}s; expected one for each; "
+            "users stand in rows, items in columns: perhaps the matrix is to be transposed"
+        )
+    return IdMap.from_ids(ids, entity=entity)

@@ -1,0 +1,122 @@
+"""Bytes from a file, compressed or not, or from standard input, in blocks of whole lines."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO, cast
+
+from sparserec_np.errors import DataError
+
+BLOCK_BYTES = 1 << 20
+"""Size of a block: large enough to hide Python's overhead, small enough to stay in cache."""
+
+_LONGEST_LINE = 64 << 20
+_BOM = b"\xef\xbb\xbf"
+_FOREIGN = {
+    b"PK\x03\x04": "a zip archive or spreadsheet",
+    b"PAR1": "a Parquet file",
+    b"\x28\xb5\x2f\xfd": "a zstd archive",
+    b"\x89HDF": "an HDF5 file",
+    b"\x93NUMPY": "a NumPy array",
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+}
+
+
+class Source:
+    """A text file read as bytes, a block of whole lines at a time.
+
+    Compression is told by the first bytes, not by the suffix, so that it is found on standard input too.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; ``"-"`` for standard input.
+
+    Attributes
+    ----------
+    name : str
+        What messages call the file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._close = os.fspath(path) != "-"
+        self.name = str(Path(path)) if self._close else "standard input"
+        try:
+            # Not a "with": the file stays open for as long as the source.
+            raw = open(path, "rb") if self._close else sys.stdin.buffer  # noqa: SIM115
+        except OSError as error:
+            raise DataError(f"{self.name}: cannot be read: {error.strerror}; give a file that can") from error
+        self._raw = raw if hasattr(raw, "peek") else io.BufferedReader(cast(io.RawIOBase, raw))
+        self._stream = self._decompressed()
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._close:
+            self._raw.close()
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield blocks of whole lines, each line ended by a newline, without a byte-order mark."""
+        rest = b""
+        n_lines = 0
+        first = True
+        while data := self._read(n_lines):
+            if first:
+                first = False
+                self._refuse_foreign(data)
+                data = data.removeprefix(_BOM)
+            cut = data.rfind(b"\n") + 1
+            if cut:
+                block = rest + data[:cut]
+                n_lines += block.count(b"\n")
+                yield block
+                rest = data[cut:]
+            else:
+                rest += data
+            if len(rest) > _LONGEST_LINE:
+                raise DataError(
+                    f"{self.name}, line {n_lines + 1}: found a line of more than {_LONGEST_LINE >> 20} MiB; "
+                    "expected one interaction a line; end each line with a newline"
+                )
+        if rest:
+            yield rest + b"\n"
+
+    def _decompressed(self) -> IO[bytes]:
+        start = self._raw.peek(6)
+        if start.startswith(b"\x1f\x8b"):
+            return cast(IO[bytes], gzip.GzipFile(fileobj=self._raw))
+        if start.startswith(b"BZh"):
+            return bz2.BZ2File(self._raw)
+        if start.startswith(b"\xfd7zXZ\x00"):
+            return lzma.LZMAFile(self._raw)
+        return self._raw
+
+    def _read(self, n_lines: int) -> bytes:
+        try:
+            return self._stream.read(BLOCK_BYTES)
+        except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+            raise DataError(
+                f"{self.name}, after line {n_lines}: the file is truncated or damaged ({error}); "
+                "expected it to go on; fetch or compress it again"
+            ) from error
+
+    def _refuse_foreign(self, data: bytes) -> None:
+        for magic, kind in _FOREIGN.items():
+            if data.startswith(magic):
+                raise DataError(
+                    f"{self.name}, line 1, column 1: found {kind}; expected text in UTF-8, plain or "
+                    "compressed as .gz, .bz2 or .xz; convert it to CSV"
+                )
