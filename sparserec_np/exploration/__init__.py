@@ -1,1 +1,17 @@
 """Dynamic sparse training: masks, probe rows, pruning and growing."""
+
+from sparserec_np.exploration.probes import draw_probes, sample_rows
+from sparserec_np.exploration.prune_grow import Replacement, inactive_candidates, replace
+from sparserec_np.exploration.schedule import CosineSchedule
+from sparserec_np.exploration.selection import largest, smallest
+
+__all__ = [
+    "CosineSchedule",
+    "Replacement",
+    "draw_probes",
+    "inactive_candidates",
+    "largest",
+    "replace",
+    "sample_rows",
+    "smallest",
+]

@@ -1,0 +1,54 @@
+"""Probe rows: the sampled rows whose inactive entries are judged.
+
+Only they hold full-width gradient accumulators, so the memory of growing is ``n_probe_rows · dim`` and the
+backward pass computes the gradients of inactive entries nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sparserec_np.autograd import Parameter
+
+
+def sample_rows(
+    importance: npt.NDArray[Any], n: int, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Sample ``n`` distinct rows, more important ones more likely.
+
+    Weighted sampling without replacement by exponential keys (Efraimidis & Spirakis 2006): the rows with
+    the smallest ``Exp(1) / importance``.
+
+    Parameters
+    ----------
+    importance : float array (n_rows,)
+        Non-negative weights. Rows of weight 0 are never drawn.
+    n : int
+        How many; fewer come back where fewer have a positive weight.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    int64 array
+        Row numbers, ascending.
+    """
+    n = min(n, int(np.count_nonzero(importance)))
+    keys = rng.standard_exponential(len(importance))
+    with np.errstate(divide="ignore"):
+        keys /= importance
+    return np.sort(np.argpartition(keys, n - 1)[:n]) if n else np.empty(0, dtype=np.int64)
+
+
+def draw_probes(parameter: Parameter, importance: npt.NDArray[Any], n: int, rng: np.random.Generator) -> None:
+    """Give ``n`` newly sampled rows of a parameter accumulators that start at 0, and take all others'."""
+    rows = sample_rows(importance, n, rng)
+    parameter.slots.fill(-1)
+    parameter.slots[rows] = np.arange(len(rows), dtype=np.int32)
+    if parameter.accumulators.shape[0] == len(rows):
+        parameter.accumulators.fill(0)
+    else:
+        shape = (len(rows), parameter.table.dim)
+        parameter.accumulators = np.zeros(shape, dtype=parameter.table.data.dtype)

@@ -1,0 +1,104 @@
+"""Optimizers whose state is as sparse as the table: one number per stored entry, nothing per row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sparserec_np.autograd import Parameter
+from sparserec_np.kernels.updates import adagrad_step, adam_step, sgd_step
+from sparserec_np.tables import TableGradient
+
+
+class Optimizer:
+    """Updates the touched rows of one table.
+
+    Parameters
+    ----------
+    parameter : Parameter
+        The table to update.
+    learning_rate : float
+        Step size.
+    regularization : float
+        L2 penalty per example: a row is charged ``regularization / 2 · ‖row‖²`` each time it occurs.
+    """
+
+    # (name, initial value) of the arrays that follow the table's entries.
+    _slots: tuple[tuple[str, float], ...] = ()
+    _kernel: Any = None
+
+    def __init__(self, parameter: Parameter, learning_rate: float, regularization: float = 0.0) -> None:
+        self.parameter = parameter
+        self.learning_rate = learning_rate
+        self.regularization = regularization
+        table = parameter.table
+        self.state: dict[str, npt.NDArray[Any]] = {
+            name: np.full(table.nnz, start, dtype=table.data.dtype) for name, start in self._slots
+        }
+
+    def _constants(self) -> tuple[float, ...]:
+        return ()
+
+    def step(self, gradient: TableGradient) -> None:
+        """Move the stored entries of the touched rows down the gradient, in place."""
+        table = self.parameter.table
+        real = table.data.dtype.type
+        self.parameter.workers.run(
+            self._kernel,
+            len(gradient.rows),
+            gradient.rows,
+            gradient.counts,
+            table.indptr,
+            table.data,
+            gradient.starts,
+            gradient.values,
+            real(self.learning_rate),
+            real(self.regularization),
+            *self.state.values(),
+            *(real(constant) for constant in self._constants()),
+        )
+
+    def follow(self, origin: npt.NDArray[np.int64]) -> None:
+        """Let the state follow its entries into a new pattern; new entries get fresh state.
+
+        Parameters
+        ----------
+        origin : int64 array (nnz,)
+            For each entry of the new table its number in the old one, -1 for new entries.
+        """
+        old = origin >= 0
+        for name, start in self._slots:
+            state = np.full(len(origin), start, dtype=self.state[name].dtype)
+            state[old] = self.state[name][origin[old]]
+            self.state[name] = state
+
+
+class SGD(Optimizer):
+    """Plain stochastic gradient descent."""
+
+    _kernel = staticmethod(sgd_step)
+
+
+class Adagrad(Optimizer):
+    """Adagrad (Duchi, Hazan & Singer 2011): rare entries keep a large step."""
+
+    _slots = (("squares", 0.0),)
+    _kernel = staticmethod(adagrad_step)
+
+    def _constants(self) -> tuple[float, ...]:
+        return (1e-8,)
+
+
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015), lazy: moments and step counts of untouched entries stand still."""
+
+    _slots = (("first", 0.0), ("second", 0.0), ("steps", 0.0))
+    _kernel = staticmethod(adam_step)
+
+    def _constants(self) -> tuple[float, ...]:
+        return (0.9, 0.999, 1e-8)
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adagrad": Adagrad, "adam": Adam}

@@ -1,0 +1,53 @@
+"""Negative sampling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from sparserec_np.kernels.draws import build_alias, draw_uniform, draw_weighted
+from sparserec_np.kernels.workers import Workers
+
+
+class NegativeSampler:
+    """Draws items that a user has not interacted with.
+
+    Parameters
+    ----------
+    user_items : csr_array (n_users, n_items)
+        What counts as seen; columns sorted within a row.
+    popularity_power : float
+        An item is drawn in proportion to (its interactions + 1) ** power; 0 is uniform.
+    seed : int
+        Draw ``n`` is a function of the seed and ``n`` alone.
+    workers : Workers
+        Threads to draw with; the draws do not depend on their number.
+    """
+
+    def __init__(
+        self, user_items: sparse.csr_array, popularity_power: float, seed: int, workers: Workers
+    ) -> None:
+        self.n_items = user_items.shape[1]
+        self._indptr, self._items = user_items.indptr, user_items.indices
+        self._seed = np.uint64(seed)
+        self._workers = workers
+        self._drawn = 0
+        self._alias: tuple[npt.NDArray[Any], ...] | None = None
+        if popularity_power:
+            weights = (np.bincount(self._items, minlength=self.n_items) + 1.0) ** popularity_power
+            keep = np.empty(self.n_items, dtype=np.float64)
+            alias = np.empty(self.n_items, dtype=np.int32)
+            build_alias(weights, keep, alias)
+            self._alias = (keep, alias)
+
+    def fill(self, users: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
+        """Write negatives of ``users[e]`` to ``out[e, 1:]``; every user must have an unseen item."""
+        arguments = (self._seed, self._drawn, users, self._indptr, self._items, self.n_items)
+        if self._alias is None:
+            self._workers.run(draw_uniform, len(users), *arguments, out)
+        else:
+            self._workers.run(draw_weighted, len(users), *arguments, *self._alias, out)
+        self._drawn += len(users) * (out.shape[1] - 1)

@@ -1,0 +1,150 @@
+"""The training loop: batches forward, backward and into the optimizer, exploration in between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from sparserec_np.autograd import Parameter, Tape, dot
+from sparserec_np.exploration import CosineSchedule, draw_probes, replace
+from sparserec_np.losses import Loss
+from sparserec_np.optim import Optimizer
+from sparserec_np.sampling import NegativeSampler
+
+
+@dataclass
+class Side:
+    """One table in training, with all that follows it.
+
+    Parameters
+    ----------
+    parameter : Parameter
+        The table and its probe accumulators.
+    optimizer : Optimizer
+        Its optimizer.
+    importance : float array (n_rows,)
+        Weight of each row when probe rows are sampled.
+    """
+
+    parameter: Parameter
+    optimizer: Optimizer
+    importance: npt.NDArray[Any]
+
+    def explore(self, share: float) -> int:
+        """Replace a share of the stored entries; returns how many were."""
+        done = replace(self.parameter, round(share * self.parameter.table.nnz))
+        self.parameter.table = done.table
+        self.optimizer.follow(done.origin)
+        return done.n_replaced
+
+
+@dataclass
+class Trainer:
+    """Trains a pair of tables on interactions.
+
+    Parameters
+    ----------
+    users, items : Side
+        The two tables.
+    user_items : csr_array (n_users, n_items)
+        The interactions to train on, values the weights.
+    loss : callable
+        See `sparserec_np.losses`.
+    sampler : NegativeSampler
+        Source of negatives.
+    negatives : int
+        Negatives per positive.
+    batch_size : int
+        Positives per step.
+    schedule : CosineSchedule
+        When to explore and how much.
+    grow_by : {"accumulated", "last_batch", "none"}
+        Which gradients inactive entries are judged by: those of the whole interval; those of its last
+        batch (as in RigL and DSL); or the mask stays as it is.
+    probe_fraction : float
+        Share of the rows that are probe rows.
+    rng : numpy.random.Generator
+        Orders the examples and draws the probe rows.
+    """
+
+    users: Side
+    items: Side
+    user_items: sparse.csr_array
+    loss: Loss
+    sampler: NegativeSampler
+    negatives: int
+    batch_size: int
+    schedule: CosineSchedule
+    grow_by: str
+    probe_fraction: float
+    rng: np.random.Generator
+    step: int = 0
+    n_replaced: int = 0
+    _examples: tuple[npt.NDArray[Any], ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        lengths = np.diff(self.user_items.indptr)
+        users = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+        # Who has every item gives nothing to rank: no negative exists.
+        usable = (lengths < self.user_items.shape[1])[users] if self.negatives else slice(None)
+        self._examples = (users[usable], self.user_items.indices[usable], self.user_items.data[usable])
+        if self.grow_by == "accumulated":
+            self._draw_probes()
+
+    @property
+    def n_examples(self) -> int:
+        """Positives in an epoch."""
+        return len(self._examples[0])
+
+    def run_epoch(self) -> float:
+        """Go through all interactions once, in a new random order; returns the mean loss."""
+        order = self.rng.permutation(self.n_examples)
+        loss = 0.0
+        for start in range(0, len(order), self.batch_size):
+            loss += self._run_step(order[start : start + self.batch_size])
+        return loss / max(1, self.n_examples)
+
+    def _run_step(self, batch: npt.NDArray[np.int64]) -> float:
+        """One batch; returns its summed loss."""
+        users, positives, weights = (column[batch] for column in self._examples)
+        items = np.empty((len(batch), 1 + self.negatives), dtype=np.int32)
+        items[:, 0] = positives
+        if self.negatives:
+            self.sampler.fill(users, items)
+
+        self.step += 1
+        explores = self.grow_by != "none" and self.schedule.is_due(self.step)
+        if explores and self.grow_by == "last_batch":
+            self._draw_probes()
+
+        tape = Tape()
+        user_table = tape.variable(self.users.parameter)
+        item_table = tape.variable(self.items.parameter)
+        loss = self.loss(dot(user_table, item_table, users, items), weights)
+        user_gradient, item_gradient = tape.backward(loss, [user_table, item_table])
+        self.users.optimizer.step(user_gradient)
+        self.items.optimizer.step(item_gradient)
+
+        if explores:
+            share = self.schedule.share(self.step)
+            self.n_replaced += self.users.explore(share) + self.items.explore(share)
+            if self.grow_by == "accumulated" and self.step + self.schedule.every < self.schedule.end:
+                self._draw_probes()
+            else:
+                self._drop_probes()
+        return float(loss.value)
+
+    def _draw_probes(self) -> None:
+        for side in (self.users, self.items):
+            n = max(1, round(self.probe_fraction * side.parameter.table.n_rows))
+            draw_probes(side.parameter, side.importance, n, self.rng)
+
+    def _drop_probes(self) -> None:
+        for side in (self.users, self.items):
+            side.parameter.clear_probes()
