@@ -3,5 +3,7 @@
 from __future__ import annotations
 
 from sparserec_np.data.interactions import Interactions, ReadSummary
+from sparserec_np.data.splits import split_last, split_random
+from sparserec_np.data.synthetic import make_interactions
 
-__all__ = ["Interactions", "ReadSummary"]
+__all__ = ["Interactions", "ReadSummary", "make_interactions", "split_last", "split_random"]

@@ -240,13 +240,12 @@ class Interactions:
                 )
         if not n_rows:
             raise DataError("users and items are empty; expected at least one interaction; give some rows")
-        if weight_array is not None:
-            if min_rating is None and np.any(weight_array < 0):
-                at = int(np.argmax(weight_array < 0))
-                raise DataError(
-                    f"weights[{at}] is {weight_array[at]}; expected 0 or more; remove negative weights, or "
-                    "give min_rating to turn ratings into positives"
-                )
+        if weight_array is not None and min_rating is None and np.any(weight_array < 0):
+            at = int(np.argmax(weight_array < 0))
+            raise DataError(
+                f"weights[{at}] is {weight_array[at]}; expected 0 or more; remove negative weights, or "
+                "give min_rating to turn ratings into positives"
+            )
         user_codes, user_ids = number_ids(user_array)
         item_codes, item_ids = number_ids(item_array)
         return _assemble(

@@ -1,0 +1,145 @@
+"""Splits into a train part and a hold-out, over the same users and items."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from sparserec_np.data.interactions import Interactions
+from sparserec_np.errors import DataError, SettingError
+
+
+def split_random(
+    interactions: Interactions,
+    fraction: float = 0.2,
+    random_state: int | np.random.Generator | None = None,
+    allow_unknown: bool = False,
+) -> tuple[Interactions, Interactions]:
+    """Hold out a random share of each user's interactions.
+
+    Of a user's n interactions ``fraction * n`` are held out, rounded to the nearest whole number, halves up.
+
+    Parameters
+    ----------
+    interactions : Interactions
+        What to split; not modified.
+    fraction : float
+        Share to hold out, above 0 and below 1.
+    random_state : int, Generator or None
+        Seed; the same one gives the same split.
+    allow_unknown : bool
+        Whether the hold-out may have users and items that the train part has no interaction of. If not,
+        every user keeps one interaction at least, and of an item that would be held out entirely one
+        interaction, the first in random order, goes back to the train part.
+
+    Returns
+    -------
+    train, held_out : Interactions
+        Of the same shape and ids as `interactions`.
+
+    Raises
+    ------
+    SettingError
+        If `fraction` is out of its range.
+
+    Examples
+    --------
+    >>> from sparserec_np.data import make_interactions, split_random
+    >>> interactions = make_interactions(50, 40, 1000, random_state=0)
+    >>> train, held_out = split_random(interactions, 0.2, random_state=0)
+    >>> train.n_interactions + held_out.n_interactions
+    1000
+    """
+    if not 0 < fraction < 1:
+        raise SettingError(f"fraction is {fraction}; expected a share above 0 and below 1")
+    rng = np.random.default_rng(random_state)
+    lengths = np.diff(interactions.user_items.indptr).astype(np.int64)
+    n_held = np.floor(lengths * fraction + 0.5).astype(np.int64)
+    return _hold_out_last(interactions, rng.random(interactions.n_interactions), n_held, allow_unknown)
+
+
+def split_last(
+    interactions: Interactions, n: int = 1, allow_unknown: bool = False
+) -> tuple[Interactions, Interactions]:
+    """Hold out each user's latest interactions.
+
+    Of equal times, that with the larger item row counts as the later.
+
+    Parameters
+    ----------
+    interactions : Interactions
+        What to split, with times; not modified.
+    n : int
+        How many to hold out for each user, 1 or more.
+    allow_unknown : bool
+        Whether the hold-out may have users and items that the train part has no interaction of. If not,
+        every user keeps one interaction at least, and of an item that would be held out entirely the
+        earliest interaction goes back to the train part.
+
+    Returns
+    -------
+    train, held_out : Interactions
+        Of the same shape and ids as `interactions`.
+
+    Raises
+    ------
+    DataError
+        If there are no times.
+    SettingError
+        If `n` is out of its range.
+    """
+    if interactions.times is None:
+        raise DataError(
+            "these interactions have no times; expected one for each, to tell which came last; give a time "
+            "column, or use split_random"
+        )
+    if n < 1:
+        raise SettingError(f"n is {n}; expected 1 or more")
+    lengths = np.diff(interactions.user_items.indptr).astype(np.int64)
+    return _hold_out_last(interactions, interactions.times, np.minimum(lengths, n), allow_unknown)
+
+
+def _hold_out_last(
+    interactions: Interactions, times: NDArray[np.float64], n_held: NDArray[np.int64], allow_unknown: bool
+) -> tuple[Interactions, Interactions]:
+    """Hold out the last `n_held` interactions of each user, by times that may be made up."""
+    user_items = interactions.user_items
+    lengths = np.diff(user_items.indptr).astype(np.int64)
+    if not allow_unknown:
+        n_held = np.minimum(n_held, np.maximum(lengths - 1, 0))
+    rows = np.repeat(np.arange(interactions.n_users, dtype=np.int32), lengths)
+    order = np.lexsort((times, rows))
+    n_train = lengths - n_held
+    position = np.arange(order.size) - np.repeat(user_items.indptr[:-1], lengths)
+    is_held = np.empty(order.size, dtype=np.bool_)
+    is_held[order] = position >= n_train[rows]
+    if not allow_unknown:
+        is_held[_earliest_of_unknown_items(interactions, times, is_held)] = False
+    return _select(interactions, ~is_held), _select(interactions, is_held)
+
+
+def _earliest_of_unknown_items(
+    interactions: Interactions, times: NDArray[np.float64], is_held: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Return the place of the earliest interaction of each item that would be held out entirely."""
+    items = interactions.user_items.indices
+    known = np.zeros(interactions.n_items, dtype=np.bool_)
+    known[items[~is_held]] = True
+    places = np.flatnonzero(~known[items])
+    places = places[np.lexsort((times[places], items[places]))]
+    _, first = np.unique(items[places], return_index=True)
+    return places[first]
+
+
+def _select(interactions: Interactions, chosen: NDArray[np.bool_]) -> Interactions:
+    """Return the chosen interactions, over the same users and items."""
+    user_items = interactions.user_items
+    before = np.append(0, np.cumsum(chosen, dtype=np.int64))
+    indptr = before[user_items.indptr].astype(user_items.indptr.dtype)
+    part = sp.csr_array((user_items.data[chosen], user_items.indices[chosen], indptr), shape=user_items.shape)
+    part.has_canonical_format = True
+    times = None if interactions.times is None else interactions.times[chosen]
+    return replace(interactions, user_items=part, times=times)
