@@ -1,0 +1,243 @@
+"""Ways to encode a person from a history: item rows in, a vector in the item table's space out.
+
+A model file names its encoder and the settings that differ from the defaults below. An encoder is a
+function; its keyword arguments are its settings.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparserec_np.errors import ModelFormatError, SettingError
+
+if TYPE_CHECKING:
+    from sparserec_np.runtime.model_data import ModelData
+    from sparserec_np.runtime.scoring import TableScorer
+
+
+class Person(NamedTuple):
+    """An encoded person.
+
+    Attributes
+    ----------
+    vector : ndarray of float32, shape (dim,)
+    bias : float
+        Takes the place of the user bias in a rating model; else 0.
+    """
+
+    vector: NDArray[np.float32]
+    bias: float
+
+
+def ridge(
+    items: TableScorer,
+    data: ModelData,
+    rows: NDArray[np.integer],
+    weights: NDArray[np.float64] | None,
+    *,
+    alpha: float = 0.1,
+    regularization: float = 1.0,
+    norm: float = 0.0,
+) -> Person:
+    r"""Solve for the vector that scores the history 1 and everything else 0.
+
+    It is the fold-in of implicit matrix factorisation [1]_, that is, the `u` that minimises
+
+    .. math:: \sum_{i \in H} w_i (1 - u^T v_i)^2 + \alpha \sum_i (u^T v_i)^2 + \lambda s \|u\|^2
+
+    over the history `H` and all items `i`, with `s` the mean squared length of an item row, which makes
+    `regularization` (λ) independent of the scale of the table. Item biases stay out of it: they are the
+    taste of everybody, and the vector is what this person adds. How much a trained vector adds beside
+    the biases is a matter of its length, which `norm` sets.
+
+    Parameters
+    ----------
+    items : TableScorer
+        The item table.
+    data : ModelData
+        The model.
+    rows : ndarray of int
+        Rows of the history's items; one that is repeated counts repeatedly.
+    weights : ndarray of float64 or None
+        Weight of each; 1 where None.
+    alpha : float
+        Weight of the items outside the history.
+    regularization : float
+        Pull of the vector towards zero.
+    norm : float
+        Length to which the vector is scaled, such as that of the mean trained user row; 0 leaves it.
+
+    Returns
+    -------
+    Person
+
+    References
+    ----------
+    .. [1] Y. Hu, Y. Koren, C. Volinsky, "Collaborative Filtering for Implicit Feedback Datasets",
+       ICDM 2008.
+    """
+    vectors = items.dense(rows).astype(np.float64)
+    weighted = vectors if weights is None else vectors * weights[:, None]
+    pull = regularization * _mean_square(items)
+    if pull == 0.0:
+        return _nobody(items)
+    system = weighted.T @ vectors + alpha * items.gram + pull * np.eye(items.table.dim)
+    return Person(_scaled(np.linalg.solve(system, weighted.sum(axis=0)), norm), 0.0)
+
+
+def degree_weighted_sum(
+    items: TableScorer,
+    data: ModelData,
+    rows: NDArray[np.integer],
+    weights: NDArray[np.float64] | None,
+    *,
+    norm: float = 0.0,
+) -> Person:
+    r"""Sum the history's item rows, popular items counting less.
+
+    The propagation step of graph models [1]_: :math:`u = \sum_{i \in H} w_i v_i / \sqrt{|H|\,d_i}` with
+    `d` the items' popularity.
+
+    Parameters
+    ----------
+    items, data, rows, weights, norm
+        As for `ridge`.
+
+    Returns
+    -------
+    Person
+
+    References
+    ----------
+    .. [1] X. He et al., "LightGCN: Simplifying and Powering Graph Convolution Network for
+       Recommendation", SIGIR 2020.
+    """
+    shares = 1.0 / np.sqrt(len(rows) * np.maximum(data.popularity[rows], 1.0))
+    if weights is not None:
+        shares = shares * weights
+    return Person(_scaled(shares @ items.dense(rows), norm), 0.0)
+
+
+def ratings(
+    items: TableScorer,
+    data: ModelData,
+    rows: NDArray[np.integer],
+    weights: NDArray[np.float64] | None,
+    *,
+    regularization: float = 1.0,
+    assumed_rating: float | None = None,
+) -> Person:
+    r"""Solve for the vector, and bias, that predict the history's ratings.
+
+    The fold-in of explicit matrix factorisation: the `u` and `b` that minimise
+
+    .. math:: \sum_{i \in H} (r_i - \mu - b_i - b - u^T v_i)^2 + \lambda (s \|u\|^2 + b^2)
+
+    with `s` as for `ridge`, μ the model's offset and :math:`b_i` its item biases. Items without a rating
+    say nothing here, unlike in implicit data. `b` is 0 in a model without user biases.
+
+    Parameters
+    ----------
+    items, data, rows
+        As for `ridge`.
+    weights : ndarray of float64 or None
+        The ratings.
+    regularization : float
+        Pull of the vector and the bias towards zero.
+    assumed_rating : float or None
+        What a history without ratings is taken for: the rating of something liked.
+
+    Returns
+    -------
+    Person
+    """
+    if weights is None:
+        if assumed_rating is None:
+            raise SettingError("the model was trained on ratings; give those of the history as weights")
+        weights = np.full(len(rows), assumed_rating)
+    targets = weights - data.offset
+    if data.item_bias is not None:
+        targets = targets - data.item_bias[rows]
+    mean_square = _mean_square(items)
+    pulls = np.full(items.table.dim + 1, regularization * (mean_square or 1.0))
+    pulls[-1] = regularization
+    with_bias = float(data.user_bias is not None)
+    design = np.column_stack([items.dense(rows), np.full(len(rows), with_bias)]).astype(np.float64)
+    solution = np.linalg.solve(design.T @ design + np.diag(pulls), design.T @ targets)
+    return Person(solution[:-1].astype(np.float32), float(solution[-1]))
+
+
+Encoder = Callable[..., Person]
+
+#: The encoders by the name that a model file gives.
+ENCODERS: Mapping[str, Encoder] = {"ridge": ridge, "sum": degree_weighted_sum, "ratings": ratings}
+
+# The smallest value of each setting. Some regularization keeps the systems solvable.
+_LEAST = {"alpha": 0.0, "regularization": 1e-6, "norm": 0.0, "assumed_rating": -1e12}
+_MOST = 1e12
+
+
+def check_encoder(name: str, settings: Mapping[str, Any]) -> None:
+    """Check that an encoder exists and takes these settings.
+
+    Raises
+    ------
+    ModelFormatError
+        Naming the setting.
+    """
+    if name not in ENCODERS:
+        raise ModelFormatError(f"encoder is {name!r}; expected one of {', '.join(ENCODERS)}")
+    known = ENCODERS[name].__kwdefaults__ or {}
+    for setting, value in settings.items():
+        if setting not in known:
+            raise ModelFormatError(
+                f"encoder_settings holds {setting!r}; encoder {name!r} takes {', '.join(known)}"
+            )
+        least = _LEAST[setting]
+        if type(value) not in (int, float) or not least <= value <= _MOST or not math.isfinite(value):
+            raise ModelFormatError(
+                f"encoder_settings: {setting} is {value!r}; expected {least:g} to {_MOST:g}"
+            )
+
+
+def encode(
+    items: TableScorer, data: ModelData, rows: NDArray[np.integer], weights: NDArray[np.float64] | None
+) -> Person:
+    """Encode a person by the encoder that the model names.
+
+    Parameters
+    ----------
+    items : TableScorer
+        The item table.
+    data : ModelData
+        The model.
+    rows : ndarray of int
+        Rows of the history's items.
+    weights : ndarray of float64 or None
+        Weight, or rating, of each.
+
+    Returns
+    -------
+    Person
+    """
+    return ENCODERS[data.encoder](items, data, rows, weights, **data.encoder_settings)
+
+
+def _mean_square(items: TableScorer) -> float:
+    return float(np.trace(items.gram)) / max(items.table.n_rows, 1)
+
+
+def _nobody(items: TableScorer) -> Person:
+    return Person(np.zeros(items.table.dim, np.float32), 0.0)
+
+
+def _scaled(vector: NDArray[np.floating], norm: float) -> NDArray[np.float32]:
+    length = float(np.linalg.norm(vector))
+    if norm > 0.0 and length > 0.0:
+        vector = vector * (norm / length)
+    return vector.astype(np.float32)

@@ -1,0 +1,41 @@
+"""The k best of many scores, exactly, with one rule for ties."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def top_k(scores: NDArray[np.floating], k: int) -> NDArray[np.intp]:
+    """Find the positions of the k largest scores, best first; of equal scores, the lower position first.
+
+    Parameters
+    ----------
+    scores : ndarray of float, shape (n,)
+        Without NaN.
+    k : int
+        At least 0; above ``n`` it means all.
+
+    Returns
+    -------
+    ndarray of int, shape (min(k, n),)
+    """
+    k = min(k, len(scores))
+    if k == 0:
+        return np.empty(0, np.intp)
+    # Scores are first split into groups: k group maxima are k scores, so the k-th best of all is no
+    # worse than the k-th best maximum, and few scores reach that. It spares the partition of them all.
+    groups = max(512, 8 * k)
+    pool = None
+    if len(scores) >= 4 * groups:
+        whole = len(scores) - len(scores) % groups
+        maxima = scores[:whole].reshape(-1, groups).max(axis=0)
+        bound = np.partition(maxima, groups - k)[groups - k]
+        pool = np.flatnonzero(scores >= bound)
+        scores = scores[pool]
+    kth = np.partition(scores, len(scores) - k)[len(scores) - k]
+    above = np.flatnonzero(scores > kth)
+    level = np.flatnonzero(scores == kth)[: k - len(above)]
+    best = np.concatenate([above, level])
+    best = best[np.lexsort((best, -scores[best]))]
+    return best if pool is None else pool[best]
