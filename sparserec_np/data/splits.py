@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from sparserec_np.data.interactions import Interactions
+from sparserec_np.data.pairs import canonical_csr, stable_order
 from sparserec_np.errors import DataError, SettingError
 
 
@@ -17,6 +17,7 @@ def split_random(
     fraction: float = 0.2,
     random_state: int | np.random.Generator | None = None,
     allow_unknown: bool = False,
+    n_users: int | None = None,
 ) -> tuple[Interactions, Interactions]:
     """Hold out a random share of each user's interactions.
 
@@ -34,6 +35,9 @@ def split_random(
         Whether the hold-out may have users and items that the train part has no interaction of. If not,
         every user keeps one interaction at least, and of an item that would be held out entirely one
         interaction, the first in random order, goes back to the train part.
+    n_users : int or None
+        Hold out from so many random users at most, and leave all of the others' interactions in the train
+        part; None for all users.
 
     Returns
     -------
@@ -43,7 +47,7 @@ def split_random(
     Raises
     ------
     SettingError
-        If `fraction` is out of its range.
+        If `fraction` or `n_users` is out of its range.
 
     Examples
     --------
@@ -55,10 +59,15 @@ def split_random(
     """
     if not 0 < fraction < 1:
         raise SettingError(f"fraction is {fraction}; expected a share above 0 and below 1")
+    if n_users is not None and n_users < 1:
+        raise SettingError(f"n_users is {n_users}; expected 1 or more, or None for all users")
     rng = np.random.default_rng(random_state)
     lengths = np.diff(interactions.user_items.indptr).astype(np.int64)
     n_held = np.floor(lengths * fraction + 0.5).astype(np.int64)
-    return _hold_out_last(interactions, rng.random(interactions.n_interactions), n_held, allow_unknown)
+    if n_users is not None and n_users < len(lengths):
+        spared = rng.choice(len(lengths), len(lengths) - n_users, replace=False)
+        n_held[spared] = 0
+    return _hold_out_last(interactions, rng.permutation(interactions.n_interactions), n_held, allow_unknown)
 
 
 def split_last(
@@ -99,37 +108,38 @@ def split_last(
     if n < 1:
         raise SettingError(f"n is {n}; expected 1 or more")
     lengths = np.diff(interactions.user_items.indptr).astype(np.int64)
-    return _hold_out_last(interactions, interactions.times, np.minimum(lengths, n), allow_unknown)
+    order = np.argsort(interactions.times, kind="stable")
+    return _hold_out_last(interactions, order, np.minimum(lengths, n), allow_unknown)
 
 
 def _hold_out_last(
-    interactions: Interactions, times: NDArray[np.float64], n_held: NDArray[np.int64], allow_unknown: bool
+    interactions: Interactions,
+    order: NDArray[np.signedinteger],
+    n_held: NDArray[np.int64],
+    allow_unknown: bool,
 ) -> tuple[Interactions, Interactions]:
-    """Hold out the last `n_held` interactions of each user, by times that may be made up."""
-    user_items = interactions.user_items
-    lengths = np.diff(user_items.indptr).astype(np.int64)
+    """Hold out the last `n_held` interactions of each user; `order` names all, the earliest first."""
+    indptr = interactions.user_items.indptr
+    lengths = np.diff(indptr).astype(np.int64)
     if not allow_unknown:
         n_held = np.minimum(n_held, np.maximum(lengths - 1, 0))
     rows = np.repeat(np.arange(interactions.n_users, dtype=np.int32), lengths)
-    order = np.lexsort((times, rows))
-    n_train = lengths - n_held
-    position = np.arange(order.size) - np.repeat(user_items.indptr[:-1], lengths)
-    is_held = np.empty(order.size, dtype=np.bool_)
-    is_held[order] = position >= n_train[rows]
+    within_rows = order[stable_order(rows[order], interactions.n_users)]
+    is_held = np.empty(rows.size, dtype=np.bool_)
+    is_held[within_rows] = np.arange(rows.size) >= (indptr[1:] - n_held)[rows]
     if not allow_unknown:
-        is_held[_earliest_of_unknown_items(interactions, times, is_held)] = False
+        is_held[_earliest_of_unknown_items(interactions, order, is_held)] = False
     return _select(interactions, ~is_held), _select(interactions, is_held)
 
 
 def _earliest_of_unknown_items(
-    interactions: Interactions, times: NDArray[np.float64], is_held: NDArray[np.bool_]
-) -> NDArray[np.int64]:
+    interactions: Interactions, order: NDArray[np.signedinteger], is_held: NDArray[np.bool_]
+) -> NDArray[np.signedinteger]:
     """Return the place of the earliest interaction of each item that would be held out entirely."""
     items = interactions.user_items.indices
     known = np.zeros(interactions.n_items, dtype=np.bool_)
     known[items[~is_held]] = True
-    places = np.flatnonzero(~known[items])
-    places = places[np.lexsort((times[places], items[places]))]
+    places = order[~known[items[order]]]
     _, first = np.unique(items[places], return_index=True)
     return places[first]
 
@@ -137,9 +147,12 @@ def _earliest_of_unknown_items(
 def _select(interactions: Interactions, chosen: NDArray[np.bool_]) -> Interactions:
     """Return the chosen interactions, over the same users and items."""
     user_items = interactions.user_items
-    before = np.append(0, np.cumsum(chosen, dtype=np.int64))
-    indptr = before[user_items.indptr].astype(user_items.indptr.dtype)
-    part = sp.csr_array((user_items.data[chosen], user_items.indices[chosen], indptr), shape=user_items.shape)
-    part.has_canonical_format = True
+    n_before = np.append(0, np.cumsum(chosen, dtype=np.int64))
+    part = canonical_csr(
+        user_items.data[chosen],
+        user_items.indices[chosen],
+        n_before[user_items.indptr],
+        user_items.shape,
+    )
     times = None if interactions.times is None else interactions.times[chosen]
     return replace(interactions, user_items=part, times=times)
