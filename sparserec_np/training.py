@@ -52,8 +52,8 @@ class Trainer:
     ----------
     users, items : Side
         The two tables.
-    user_items : csr_array (n_users, n_items)
-        The interactions to train on, values the weights.
+    examples : csr_array (n_users, n_items)
+        The interactions to train on; the values are handed to the loss as weights.
     loss : callable
         See `sparserec_np.losses`.
     sampler : NegativeSampler
@@ -75,7 +75,7 @@ class Trainer:
 
     users: Side
     items: Side
-    user_items: sparse.csr_array
+    examples: sparse.csr_array
     loss: Loss
     sampler: NegativeSampler
     negatives: int
@@ -86,21 +86,21 @@ class Trainer:
     rng: np.random.Generator
     step: int = 0
     n_replaced: int = 0
-    _examples: tuple[npt.NDArray[Any], ...] = field(init=False, repr=False)
+    _columns: tuple[npt.NDArray[Any], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        lengths = np.diff(self.user_items.indptr)
+        lengths = np.diff(self.examples.indptr)
         users = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
         # Who has every item gives nothing to rank: no negative exists.
-        usable = (lengths < self.user_items.shape[1])[users] if self.negatives else slice(None)
-        self._examples = (users[usable], self.user_items.indices[usable], self.user_items.data[usable])
+        usable = (lengths < self.examples.shape[1])[users] if self.negatives else slice(None)
+        self._columns = (users[usable], self.examples.indices[usable], self.examples.data[usable])
         if self.grow_by == "accumulated":
             self._draw_probes()
 
     @property
     def n_examples(self) -> int:
         """Positives in an epoch."""
-        return len(self._examples[0])
+        return len(self._columns[0])
 
     def run_epoch(self) -> float:
         """Go through all interactions once, in a new random order; returns the mean loss."""
@@ -112,7 +112,7 @@ class Trainer:
 
     def _run_step(self, batch: npt.NDArray[np.int64]) -> float:
         """One batch; returns its summed loss."""
-        users, positives, weights = (column[batch] for column in self._examples)
+        users, positives, weights = (column[batch] for column in self._columns)
         items = np.empty((len(batch), 1 + self.negatives), dtype=np.int32)
         items[:, 0] = positives
         if self.negatives:

@@ -1,17 +1,23 @@
 """Dynamic sparse training: masks, probe rows, pruning and growing."""
 
+from sparserec_np.exploration.masks import MASKS, nmf_factors, nmf_tables, random_tables, split_budget
 from sparserec_np.exploration.probes import draw_probes, sample_rows
 from sparserec_np.exploration.prune_grow import Replacement, inactive_candidates, replace
 from sparserec_np.exploration.schedule import CosineSchedule
 from sparserec_np.exploration.selection import largest, smallest
 
 __all__ = [
+    "MASKS",
     "CosineSchedule",
     "Replacement",
     "draw_probes",
     "inactive_candidates",
     "largest",
+    "nmf_factors",
+    "nmf_tables",
+    "random_tables",
     "replace",
     "sample_rows",
     "smallest",
+    "split_budget",
 ]

@@ -1,1 +1,32 @@
 """Estimators."""
+
+from __future__ import annotations
+
+import os
+
+from sparserec_np.errors import ModelFormatError
+from sparserec_np.models.base import SparseRecommender
+from sparserec_np.models.bpr import SparseBPR
+from sparserec_np.models.mf import SparseMF
+from sparserec_np.runtime import load_model
+
+ESTIMATORS: dict[str, type[SparseRecommender]] = {cls.__name__: cls for cls in (SparseBPR, SparseMF)}
+
+__all__ = ["ESTIMATORS", "SparseBPR", "SparseMF", "SparseRecommender", "load"]
+
+
+def load(path: str | os.PathLike[str]) -> SparseRecommender:
+    """Open a model file as the estimator that wrote it, fitted.
+
+    Raises
+    ------
+    ModelFormatError
+        If the file is damaged, foreign, or names an estimator that this version does not have.
+    """
+    data = load_model(path)
+    name = data.info.get("estimator")
+    if name not in ESTIMATORS:
+        raise ModelFormatError(
+            f"{os.fspath(path)}: the estimator is {name!r}; expected one of {', '.join(ESTIMATORS)}"
+        )
+    return ESTIMATORS[name].from_model_data(data)

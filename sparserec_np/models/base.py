@@ -1,0 +1,333 @@
+"""What the estimators share: settings, fitting, answers, saving."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from sklearn.base import BaseEstimator
+
+from sparserec_np import __version__, metrics
+from sparserec_np.data import Interactions, split_random
+from sparserec_np.errors import DataError, NotFittedError, SettingError
+from sparserec_np.kernels.workers import Workers
+from sparserec_np.losses import LOSSES, Loss
+from sparserec_np.models.fitting import Outcome, Record, build_trainer, run_epochs
+from sparserec_np.models.settings import check_settings
+from sparserec_np.runtime import ModelData, Recommender, SeenItems, TableData, TopK, save_model
+from sparserec_np.tables import SparseTable
+
+VALIDATION_K = 20
+# Enough users to tell epochs apart; more would cost time and training data.
+_VALIDATION_USERS = 10_000
+
+Callback = Callable[[Record], None]
+
+
+class SparseRecommender(BaseEstimator):
+    """Base of the estimators; subclasses bring settings with defaults, losses, and what they train on."""
+
+    #: Names of the losses that this estimator takes.
+    losses: ClassVar[tuple[str, ...]] = ()
+
+    # ---- fitting --------------------------------------------------------------------------------------
+
+    def fit(self, interactions: Any, callback: Callback | None = None) -> SparseRecommender:
+        """Train on interactions.
+
+        Parameters
+        ----------
+        interactions : Interactions, or scipy sparse (n_users, n_items)
+            Users in rows, items in columns; not modified.
+        callback : callable, optional
+            Called after each epoch with its record, a dict such as those in ``history_``.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        SettingError
+            For a setting out of its range.
+        DataError
+            For interactions that nothing can be learnt from.
+        """
+        loss = self._checked_loss()
+        data = interactions if isinstance(interactions, Interactions) else Interactions.from_matrix(interactions)
+        _check_enough(data)
+        split_seed, train_seed, refit_seed = _seed_sequence(self.random_state).spawn(3)
+        history: list[Record] = []
+
+        def on_epoch(record: Record) -> None:
+            history.append(record)
+            if self.verbose:
+                print(_line(record), file=sys.stderr)
+            if callback is not None:
+                callback(record)
+
+        with Workers(self.n_jobs) as workers:
+            train, held_out = data, None
+            if self.early_stopping:
+                train, held_out = split_random(
+                    data,
+                    self.validation_fraction,
+                    np.random.default_rng(split_seed),
+                    n_users=_VALIDATION_USERS,
+                )
+                if not held_out.n_interactions:
+                    # Too few interactions to spare any: train on all of them, for all epochs.
+                    train, held_out = data, None
+            outcome = self._train(train, held_out, loss, train_seed, self.epochs, workers, on_epoch)
+            self.validation_ = outcome.validation
+            self.baseline_ = _popularity_metrics(train, held_out, workers)
+            if held_out is not None and self.refit:
+                refitted = self._train(data, None, loss, refit_seed, outcome.epoch, workers, on_epoch)
+                train, outcome = data, refitted
+            self._finish(train, outcome, history)
+        self._data = self._model_data(data)
+        self._recommender = Recommender(self._data)
+        return self
+
+    def _train(
+        self,
+        train: Interactions,
+        held_out: Interactions | None,
+        loss: Loss,
+        seed: np.random.SeedSequence,
+        stop_at: int,
+        workers: Workers,
+        on_epoch: Callback,
+    ) -> Outcome:
+        """Train once, with validation where there is a hold-out."""
+        targets = self._targets(train)
+        trainer = build_trainer(
+            self.get_params(deep=False), loss, train.user_items, targets, seed, workers
+        )
+        validate = None
+        if held_out is not None:
+
+            def validate(users: SparseTable, items: SparseTable) -> Record:
+                return self._validate(users, items, train, held_out, workers)
+
+        return run_epochs(trainer, self.epochs, stop_at, validate, int(self.early_stopping), on_epoch)
+
+    def _targets(self, train: Interactions) -> npt.NDArray[np.float32]:
+        """What the loss is given as the weight of each interaction."""
+        return train.user_items.data
+
+    def _validate(
+        self,
+        users: SparseTable,
+        items: SparseTable,
+        train: Interactions,
+        held_out: Interactions,
+        workers: Workers,
+    ) -> Record:
+        """Validation metrics of a pair of tables, and as ``"goodness"`` the one to improve."""
+        measured = metrics.evaluate(
+            users.to_scipy(),
+            items.to_scipy(),
+            train.user_items,
+            held_out.user_items,
+            VALIDATION_K,
+            n_jobs=workers.n_jobs,
+        )
+        return {**measured, "goodness": measured[f"ndcg@{VALIDATION_K}"]}
+
+    def _finish(self, train: Interactions, outcome: Outcome, history: list[Record]) -> None:
+        self.users_ = outcome.users
+        self.items_ = outcome.items
+        self.n_epochs_ = outcome.epoch
+        self.history_ = history
+
+    def _checked_loss(self) -> Loss:
+        """Check all settings; the loss as a function."""
+        check_settings(self.get_params(deep=False), self.losses)
+        return LOSSES[self.loss] if isinstance(self.loss, str) else self.loss
+
+    # ---- the model as data ----------------------------------------------------------------------------
+
+    def _model_data(self, data: Interactions) -> ModelData:
+        user_items = data.user_items
+        return ModelData(
+            users=_table_data(self.users_),
+            items=_table_data(self.items_),
+            user_ids=data.users,
+            item_ids=data.items,
+            seen=SeenItems(user_items.indptr, user_items.indices),
+            popularity=np.bincount(user_items.indices, minlength=data.n_items).astype(np.int32),
+            info=self._info(data),
+            **self._extra_model_data(data),
+        )
+
+    def _extra_model_data(self, data: Interactions) -> dict[str, Any]:
+        """Fields of `ModelData` that only some estimators have."""
+        return {}
+
+    def _info(self, data: Interactions) -> dict[str, Any]:
+        """How the model came to be; JSON, and the same for the same seed: no times, no thread counts."""
+        settings = self.get_params(deep=False)
+        settings = {name: _plain(value) for name, value in settings.items() if name not in ("n_jobs", "verbose")}
+        return {
+            "estimator": type(self).__name__,
+            "settings": settings,
+            "n_epochs": self.n_epochs_,
+            "n_interactions": data.n_interactions,
+            "validation": self.validation_,
+            "baseline": self.baseline_,
+            "version": __version__,
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a ``.srec`` file; atomically, so that no half-written file is ever seen."""
+        self._check_fitted()
+        save_model(path, self._data)
+
+    @classmethod
+    def from_model_data(cls, data: ModelData) -> SparseRecommender:
+        """The fitted estimator that a model file describes; it shares the file's arrays."""
+        settings = dict(data.info["settings"])
+        estimator = cls(**{name: value for name, value in settings.items() if name in cls._get_param_names()})
+        if data.users is None:
+            raise DataError("the model file holds no user table; open it with sparserec_np.Recommender.load")
+        estimator.users_ = _sparse_table(data.users)
+        estimator.items_ = _sparse_table(data.items)
+        estimator.n_epochs_ = data.info["n_epochs"]
+        estimator.validation_ = data.info["validation"]
+        estimator.baseline_ = data.info["baseline"]
+        estimator.history_ = []
+        estimator._data = data
+        estimator._recommender = Recommender(data)
+        return estimator
+
+    # ---- answers --------------------------------------------------------------------------------------
+
+    def recommend(
+        self,
+        user: Any,
+        k: int = 10,
+        filter_seen: bool = True,
+        exclude: Iterable[Any] | None = None,
+        candidates: Iterable[Any] | None = None,
+    ) -> TopK | list[TopK]:
+        """Best items for a user, or a list of answers for several; see `Recommender.recommend`."""
+        return self.recommender.recommend(
+            user, k=k, filter_seen=filter_seen, exclude=exclude, candidates=candidates
+        )
+
+    def recommend_from_history(
+        self,
+        history: Iterable[Any],
+        k: int = 10,
+        *,
+        weights: Iterable[float] | None = None,
+        filter_seen: bool = True,
+        exclude: Iterable[Any] | None = None,
+        candidates: Iterable[Any] | None = None,
+    ) -> TopK:
+        """Best items for a person the model never saw, from the items they chose."""
+        return self.recommender.recommend(
+            history=history,
+            weights=weights,
+            k=k,
+            filter_seen=filter_seen,
+            exclude=exclude,
+            candidates=candidates,
+        )
+
+    def similar_items(self, item: Any, k: int = 10) -> TopK | list[TopK]:
+        """Items whose rows point most nearly the same way; see `Recommender.similar_items`."""
+        return self.recommender.similar_items(item, k)
+
+    def similar_users(self, user: Any, k: int = 10) -> TopK | list[TopK]:
+        """Users whose rows point most nearly the same way; see `Recommender.similar_users`."""
+        return self.recommender.similar_users(user, k)
+
+    def predict(self, users: Any, items: Any) -> npt.NDArray[np.float32]:
+        """Scores of pairs, ``users[i]`` with ``items[i]``; ratings where the model was trained on ratings."""
+        return self.recommender.predict(users, items)
+
+    @property
+    def recommender(self) -> Recommender:
+        """The NumPy-only recommender of this model, the one that answers on a device."""
+        self._check_fitted()
+        return self._recommender
+
+    @property
+    def density_(self) -> float:
+        """Stored entries of both tables ÷ all their positions."""
+        self._check_fitted()
+        return (self.users_.nnz + self.items_.nnz) / (
+            (self.users_.n_rows + self.items_.n_rows) * self.users_.dim
+        )
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "_recommender"):
+            raise NotFittedError(f"this {type(self).__name__} is not fitted yet; call fit(interactions) first")
+
+
+def _check_enough(data: Interactions) -> None:
+    n_users, n_items = data.user_items.shape
+    if data.n_interactions == 0:
+        raise DataError("there are no interactions to learn from")
+    if n_items < 2:
+        raise DataError(f"there is {n_items} item; ranking needs at least 2")
+    if data.n_interactions == n_users * n_items and not data.weighted:
+        raise DataError(
+            f"every one of the {n_users} users has every one of the {n_items} items: there is nothing to tell "
+            "apart; give ratings, or keep only real positives (--min-rating)"
+        )
+
+
+def _popularity_metrics(train: Interactions, held_out: Interactions | None, workers: Workers) -> Record:
+    """The most-popular baseline on the same hold-out."""
+    if held_out is None:
+        return {}
+    popularity = np.bincount(train.user_items.indices, minlength=train.n_items)
+    return metrics.evaluate_popularity(
+        popularity, train.user_items, held_out.user_items, VALIDATION_K, n_jobs=workers.n_jobs
+    )
+
+
+def _seed_sequence(random_state: Any) -> np.random.SeedSequence:
+    """The root of everything random in a fit."""
+    if random_state is None or isinstance(random_state, int | np.integer):
+        return np.random.SeedSequence(random_state)
+    if isinstance(random_state, np.random.Generator):
+        return np.random.SeedSequence(int(random_state.integers(2**63)))
+    raise SettingError(
+        f"random_state is {random_state!r}; expected None, an integer or a numpy.random.Generator"
+    )
+
+
+def _table_data(table: SparseTable) -> TableData:
+    return TableData(table.indptr, table.indices, table.data, table.dim)
+
+
+def _sparse_table(data: TableData) -> SparseTable:
+    indptr = np.asarray(data.indptr, dtype=np.int32 if data.nnz < 2**31 else np.int64)
+    return SparseTable(indptr, np.asarray(data.indices, dtype=indptr.dtype), np.asarray(data.values), data.dim)
+
+
+def _plain(value: Any) -> Any:
+    """A setting as JSON: a function by its name, a generator by its kind."""
+    try:
+        json.dumps(value)
+    except TypeError:
+        return getattr(value, "__name__", type(value).__name__)
+    return value
+
+
+def _line(record: Record) -> str:
+    measured = [f"{name} {record[name]:.4f}" for name in (f"ndcg@{VALIDATION_K}", "rmse") if name in record]
+    return (
+        f"epoch {record['epoch']}/{record['epochs']}  loss {record['loss']:.4f}  "
+        + "  ".join([*measured, f"replaced {record['n_pruned']}", f"{record['seconds']:.1f} s"])
+    )

@@ -1,0 +1,179 @@
+"""From interactions to a pair of trained tables: mask, optimizers, epochs, early stopping."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from sparserec_np.autograd import Parameter
+from sparserec_np.errors import SettingError
+from sparserec_np.exploration import MASKS, CosineSchedule, split_budget
+from sparserec_np.kernels.workers import Workers
+from sparserec_np.losses import Loss
+from sparserec_np.optim import OPTIMIZERS
+from sparserec_np.sampling import NegativeSampler
+from sparserec_np.tables import SparseTable
+from sparserec_np.training import Side, Trainer
+
+Record = dict[str, Any]
+Validate = Callable[[SparseTable, SparseTable], Record]
+
+# Share of the training after which the mask is left alone; RigL stops at three quarters, too.
+_EXPLORATION_END = 0.75
+
+
+@dataclass
+class Outcome:
+    """What training came to.
+
+    Parameters
+    ----------
+    users, items : SparseTable
+        The tables of the best epoch; of the last one where nothing was validated.
+    epoch : int
+        That epoch, counted from 1; 0 where none was run.
+    validation : dict
+        Its validation metrics; empty where nothing was validated.
+    """
+
+    users: SparseTable
+    items: SparseTable
+    epoch: int
+    validation: Record
+
+
+def build_trainer(
+    settings: dict[str, Any],
+    loss: Loss,
+    user_items: sparse.csr_array,
+    targets: npt.NDArray[np.float32],
+    seed: np.random.SeedSequence,
+    workers: Workers,
+) -> Trainer:
+    """Set up tables, optimizers and sampler for one training.
+
+    Parameters
+    ----------
+    settings : dict
+        The estimator's settings, by name.
+    loss : callable
+        See `sparserec_np.losses`.
+    user_items : csr_array (n_users, n_items)
+        Interactions to train on.
+    targets : float32 array (nnz,)
+        What the loss gets as the weight of each interaction.
+    seed : numpy.random.SeedSequence
+        Everything random follows from it.
+    workers : Workers
+        Threads to use; the result does not depend on their number.
+    """
+    rng = np.random.default_rng(seed)
+    dim = settings["dim"]
+    tables = MASKS[settings["mask_init"]](
+        user_items,
+        dim,
+        split_budget(settings["density"], *user_items.shape, dim),
+        scale=settings["init_scale"],
+        rng=rng,
+        workers=workers,
+    )
+    sides = []
+    degrees = (np.diff(user_items.indptr), np.bincount(user_items.indices, minlength=user_items.shape[1]))
+    for table, degree in zip(tables, degrees, strict=True):
+        parameter = Parameter(table, workers)
+        optimizer = OPTIMIZERS[settings["optimizer"]](
+            parameter, settings["learning_rate"], settings["regularization"]
+        )
+        # The square root evens out a long tail: frequent rows first, rare ones not never.
+        sides.append(Side(parameter, optimizer, np.sqrt(degree)))
+    steps = math.ceil(user_items.nnz / settings["batch_size"])
+    return Trainer(
+        users=sides[0],
+        items=sides[1],
+        examples=sparse.csr_array((targets, user_items.indices, user_items.indptr), shape=user_items.shape),
+        loss=loss,
+        sampler=NegativeSampler(
+            user_items, settings["popularity_power"], int(rng.integers(2**63)), workers
+        ),
+        negatives=settings["negatives"],
+        batch_size=settings["batch_size"],
+        schedule=CosineSchedule(
+            settings["prune_fraction"],
+            settings["update_every"] or steps,
+            int(_EXPLORATION_END * steps * settings["epochs"]),
+        ),
+        grow_by=settings["grow_by"],
+        probe_fraction=settings["probe_fraction"],
+        rng=rng,
+    )
+
+
+def run_epochs(
+    trainer: Trainer,
+    epochs: int,
+    stop_at: int,
+    validate: Validate | None,
+    patience: int,
+    on_epoch: Callable[[Record], None],
+) -> Outcome:
+    """Train, validate after every epoch, keep the best tables and stop when they no longer improve.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Ready to run.
+    epochs : int
+        The most epochs that there may be: the horizon of the schedules.
+    stop_at : int
+        Epoch after which to stop all the same.
+    validate : callable or None
+        ``validate(users, items) -> metrics``; its ``"goodness"`` is compared. None to keep the last tables.
+    patience : int
+        Epochs without improvement until training stops.
+    on_epoch : callable
+        Called with the record of each epoch.
+    """
+    users, items = trainer.users.parameter, trainer.items.parameter
+    best = Outcome(users.table, items.table, 0, {})
+    best_goodness = -math.inf
+    learning_rate = trainer.users.optimizer.learning_rate
+    for epoch in range(1, stop_at + 1):
+        start = time.perf_counter()
+        replaced_before = trainer.n_replaced
+        loss = trainer.run_epoch()
+        if not math.isfinite(loss):
+            raise SettingError(
+                f"the training diverged in epoch {epoch}: the loss is {loss}; "
+                f"use a learning_rate below {learning_rate:g}, or a larger regularization"
+            )
+        replaced = trainer.n_replaced - replaced_before
+        record: Record = {
+            "epoch": epoch,
+            "epochs": epochs,
+            "loss": loss,
+            "nnz": users.table.nnz + items.table.nnz,
+            "n_pruned": replaced,
+            "n_grown": replaced,
+        }
+        metrics: Record = {}
+        if validate is not None:
+            metrics = validate(users.table, items.table)
+            goodness = metrics.pop("goodness")
+            record |= metrics
+        record["seconds"] = time.perf_counter() - start
+        on_epoch(record)
+        if validate is None:
+            best = Outcome(users.table, items.table, epoch, {})
+        elif goodness > best_goodness:
+            best_goodness = goodness
+            best = Outcome(users.table.copy(), items.table.copy(), epoch, metrics)
+        elif epoch - best.epoch >= patience:
+            break
+    return best

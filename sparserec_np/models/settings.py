@@ -1,0 +1,144 @@
+"""The settings that the estimators share: their ranges, and the docstring that explains them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+from sparserec_np.errors import SettingError
+from sparserec_np.exploration import MASKS
+from sparserec_np.optim import OPTIMIZERS
+
+GROW_BY = ("accumulated", "last_batch", "none")
+
+SETTINGS_DOC = """\
+    density : float
+        Share of the entries of both tables that exist, above 0 and at most 1.
+    dim : int
+        Width of the tables.
+    loss : {losses}
+        What is minimised, by name; or a function of a batch's scores and weights (see sparserec_np.losses).
+    learning_rate : float
+        Step size of the optimizer.
+    regularization : float
+        L2 penalty per example, on the rows that it touches.
+    epochs : int
+        Passes through the interactions, at most.
+    batch_size : int
+        Interactions per step.
+    negatives : int
+        Sampled items that a user has not interacted with, per interaction.
+    popularity_power : float
+        Negatives are drawn in proportion to popularity to this power; 0 is uniform.
+    mask_init : {{"nmf", "random"}}
+        Which entries exist at first: the strongest of a nonnegative matrix factorization, or random ones.
+    init_scale : float
+        Root mean square length of the rows at first.
+    update_every : int or None
+        Steps from one exploration (prune and grow) to the next; None for once an epoch.
+    prune_fraction : float
+        Share of the stored entries that an exploration replaces at first; it falls to 0 along a cosine.
+    grow_by : {{"accumulated", "last_batch", "none"}}
+        Gradient by which inactive entries are chosen to grow; none leaves the mask as it is.
+    probe_fraction : float
+        Share of the rows whose inactive entries are judged, sampled anew for every interval.
+    optimizer : {{"adagrad", "adam", "sgd"}}
+        Optimizer; its state is as sparse as the tables.
+    early_stopping : int
+        Epochs without improvement on held-out interactions until training stops; 0 for no validation.
+    validation_fraction : float
+        Share of a user's interactions held out for early stopping.
+    refit : bool
+        Whether to train again on all interactions, for as many epochs as were best on the held-out part.
+    random_state : int, numpy.random.Generator or None
+        Seed: the same one gives the same model, whatever the number of threads.
+    n_jobs : int or None
+        Threads; None for one per core.
+    verbose : bool
+        Whether to print a line per epoch to standard error."""
+
+
+@dataclass(frozen=True)
+class _Range:
+    """The numbers that a setting may be."""
+
+    kind: type
+    low: float
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+    optional: bool = False
+
+    def accepts(self, value: Any) -> bool:
+        if value is None:
+            return self.optional
+        if isinstance(value, bool) or not isinstance(value, self.kind) or not math.isfinite(value):
+            return False
+        above = value > self.low if self.open_low else value >= self.low
+        return above and (value < self.high if self.open_high else value <= self.high)
+
+    def __str__(self) -> str:
+        text = "an integer" if self.kind is Integral else "a number"
+        text += f" {'above' if self.open_low else 'of at least'} {self.low:g}"
+        if self.high < math.inf:
+            text += f" and {'below' if self.open_high else 'at most'} {self.high:g}"
+        return text + (", or None" if self.optional else "")
+
+
+_RANGES = {
+    "density": _Range(Real, 0, 1, open_low=True),
+    "dim": _Range(Integral, 1, 65536),
+    "learning_rate": _Range(Real, 0, open_low=True),
+    "regularization": _Range(Real, 0),
+    "epochs": _Range(Integral, 1),
+    "batch_size": _Range(Integral, 1),
+    "negatives": _Range(Integral, 0),
+    "popularity_power": _Range(Real, 0),
+    "init_scale": _Range(Real, 0, open_low=True),
+    "update_every": _Range(Integral, 1, optional=True),
+    "prune_fraction": _Range(Real, 0, 1),
+    "probe_fraction": _Range(Real, 0, 1, open_low=True),
+    "early_stopping": _Range(Integral, 0),
+    "validation_fraction": _Range(Real, 0, 1, open_low=True, open_high=True),
+}
+_CHOICES = {
+    "mask_init": tuple(MASKS),
+    "grow_by": GROW_BY,
+    "optimizer": tuple(OPTIMIZERS),
+    "refit": (True, False),
+    "verbose": (True, False),
+}
+# Losses that compare a positive with negatives.
+_NEED_NEGATIVES = ("bpr", "softmax", "logistic")
+
+
+def check_settings(settings: dict[str, Any], losses: tuple[str, ...]) -> None:
+    """Check every setting.
+
+    Parameters
+    ----------
+    settings : dict
+        By name.
+    losses : tuple of str
+        Named losses that the estimator takes.
+
+    Raises
+    ------
+    SettingError
+        For the first one out of its range, or for two that contradict each other.
+    """
+    for name, allowed in _RANGES.items():
+        if not allowed.accepts(settings[name]):
+            raise SettingError(f"{name} is {settings[name]!r}; expected {allowed}")
+    for name, choices in _CHOICES.items():
+        if settings[name] not in choices:
+            raise SettingError(f"{name} is {settings[name]!r}; expected one of {', '.join(map(str, choices))}")
+    loss, n_jobs = settings["loss"], settings["n_jobs"]
+    if not callable(loss) and loss not in losses:
+        raise SettingError(f"loss is {loss!r}; expected one of {', '.join(losses)}, or a function")
+    if not (n_jobs is None or (isinstance(n_jobs, Integral) and (n_jobs >= 1 or n_jobs == -1))):
+        raise SettingError(f"n_jobs is {n_jobs!r}; expected a number of threads, or None for one per core")
+    if loss in _NEED_NEGATIVES and settings["negatives"] == 0:
+        raise SettingError(f"negatives is 0; expected at least 1, since the loss {loss!r} compares with them")
