@@ -272,15 +272,14 @@ def parse_time(text: str) -> float | None:
 
 
 def _times(texts: list[str]) -> NDArray[np.float64]:
-    # NumPy parses dates fast, but knows no zones: "Z", or a sign after the date's own two.
-    if (
-        texts
-        and "-" in texts[0]
-        and not any(text.endswith("Z") or "-" in text[10:] or "+" in text for text in texts)
-    ):
-        dates = np.array(texts, dtype="datetime64[us]")
-        if not np.isnat(dates).any():
-            return dates.astype(np.int64) / 1e6
+    # NumPy parses dates fast, but knows no time zones: none has a sign or a Z after the date's own signs.
+    if not any("+" in text or "-" in text[10:] or text.endswith("Z") for text in texts):
+        try:
+            dates = np.array(texts, dtype="datetime64[us]")
+            if "-" in texts[0] and not np.isnat(dates).any():
+                return dates.astype(np.int64) / 1e6
+        except ValueError:
+            pass
     values = [parse_time(text) for text in texts]
     if None in values:
         raise ValueError

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -13,13 +12,11 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from sparserec_np.data.arrays import id_array, number_array, number_ids
+from sparserec_np.data.pairs import NO_WEIGHT, Ids, Rows, canonical_csr, make_pairs
 from sparserec_np.data.reader import read_table
 from sparserec_np.data.sniff import SEPARATORS, ColumnChoice
-from sparserec_np.errors import DataError, SettingError
+from sparserec_np.errors import DataError
 from sparserec_np.runtime.ids import IdMap
-
-_Ids = NDArray[np.int64] | list[str]
-_NO_WEIGHT = "weight 0"
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ class ReadSummary:
             lines.append("columns: " + ", ".join(f"{role} = {name}" for role, name in self.columns.items()))
         lines += [f"{count:,} rows dropped: {reason}" for reason, count in self.dropped.items()]
         if self.merged:
-            lines.append(f"{self.merged:,} rows repeated a pair: merged, their weights summed")
+            lines.append(f"{self.merged:,} rows repeated a pair and were merged, weights summed")
         return lines
 
     def __str__(self) -> str:
@@ -178,22 +175,14 @@ class Interactions:
             role: layout.header[position] if layout.header else f"column {position + 1}"
             for role, position in layout.columns.items()
         }
-        return _assemble(
-            table.users,
-            table.items,
-            table.user_ids,
-            table.item_ids,
-            table.weights,
-            table.times,
-            min_rating,
-            ReadSummary(
-                source=table.source,
-                n_rows=table.users.size,
-                columns=names,
-                separator=SEPARATORS.get(layout.separator, repr(layout.separator)),
-                header=layout.header is not None,
-            ),
+        summary = ReadSummary(
+            source=table.source,
+            n_rows=len(table.rows),
+            columns=names,
+            separator=SEPARATORS.get(layout.separator, repr(layout.separator)),
+            header=layout.header is not None,
         )
+        return cls._from_rows(table.rows, table.user_ids, table.item_ids, min_rating, summary)
 
     @classmethod
     def from_arrays(
@@ -248,16 +237,10 @@ class Interactions:
             )
         user_codes, user_ids = number_ids(user_array)
         item_codes, item_ids = number_ids(item_array)
-        return _assemble(
-            user_codes,
-            item_codes,
-            user_ids,
-            item_ids,
-            None if weight_array is None else weight_array.astype(np.float32),
-            time_array,
-            min_rating,
-            ReadSummary(source="arrays", n_rows=n_rows),
-        )
+        weights_ = None if weight_array is None else weight_array.astype(np.float32)
+        rows = Rows(user_codes, item_codes, weights_, time_array)
+        summary = ReadSummary(source="arrays", n_rows=n_rows)
+        return cls._from_rows(rows, user_ids, item_ids, min_rating, summary)
 
     @classmethod
     def from_matrix(
@@ -309,7 +292,7 @@ class Interactions:
             )
         n_zero = n_distinct - user_items.nnz
         return cls(
-            _with_small_indices(user_items),
+            canonical_csr(user_items.data, user_items.indices, user_items.indptr, user_items.shape),
             _id_map(user_ids, user_items.shape[0], "user"),
             _id_map(item_ids, user_items.shape[1], "item"),
             None,
@@ -317,118 +300,25 @@ class Interactions:
             ReadSummary(
                 source="a matrix",
                 n_rows=n_stored,
-                dropped={_NO_WEIGHT: n_zero} if n_zero else {},
+                dropped={NO_WEIGHT: n_zero} if n_zero else {},
                 merged=n_stored - n_distinct,
             ),
         )
 
-
-def _assemble(
-    users: NDArray[np.int32],
-    items: NDArray[np.int32],
-    user_ids: _Ids,
-    item_ids: _Ids,
-    weights: NDArray[np.float32] | None,
-    times: NDArray[np.float64] | None,
-    min_rating: float | None,
-    summary: ReadSummary,
-) -> Interactions:
-    """Drop rows, merge repeated pairs and leave out the ids that nothing is left of."""
-    dropped: dict[str, int] = {}
-    if min_rating is not None:
-        if weights is None:
-            raise SettingError(
-                f"min_rating is {min_rating}, but {summary.source} has no ratings; leave min_rating out, or "
-                "say which column is the weight"
-            )
-        # In the ratings' own precision: a 3.7 that was read is not below 3.7.
-        keep = weights >= np.float32(min_rating)
-        n_low = keep.size - int(np.count_nonzero(keep))
-        if n_low == keep.size:
-            raise DataError(
-                f"{summary.source}: all {n_low} ratings are below min_rating {min_rating:g}, the highest is "
-                f"{weights.max():g}; expected some at least so high; lower min_rating"
-            )
-        if n_low:
-            dropped[f"rating below {min_rating:g}"] = n_low
-            users, items = users[keep], items[keep]
-            times = None if times is None else times[keep]
-        weights = None
-
-    n_items = len(item_ids)
-    keys = users.astype(np.int64) * n_items + items
-    n_kept = keys.size
-    del users, items
-    keys, weights, times = _merge(keys, weights, times)
-    merged = n_kept - keys.size
-
-    if weights is not None and not weights.all():
-        positive = weights > 0
-        dropped[_NO_WEIGHT] = positive.size - int(np.count_nonzero(positive))
-        keys, weights = keys[positive], weights[positive]
-        times = None if times is None else times[positive]
-        if not keys.size:
-            raise DataError(
-                f"{summary.source}: all weights are 0; expected some above; leave the weights out"
-            )
-
-    rows, columns = np.divmod(keys, n_items)
-    del keys
-    rows, user_ids = _renumber(rows, user_ids)
-    columns, item_ids = _renumber(columns, item_ids)
-    indptr = np.zeros(len(user_ids) + 1, dtype=np.int64)
-    np.cumsum(np.bincount(rows, minlength=len(user_ids)), out=indptr[1:])
-    data = np.ones(columns.size, dtype=np.float32) if weights is None else weights
-    user_items = sp.csr_array((data, columns, indptr), shape=(len(user_ids), len(item_ids)))
-    user_items.has_canonical_format = True
-    return Interactions(
-        _with_small_indices(user_items),
-        IdMap.from_ids(user_ids, entity="user"),
-        IdMap.from_ids(item_ids, entity="item"),
-        times,
-        weights is not None,
-        replace(summary, dropped=dropped, merged=merged),
-    )
-
-
-def _merge(
-    keys: NDArray[np.int64], weights: NDArray[np.float32] | None, times: NDArray[np.float64] | None
-) -> tuple[NDArray[np.int64], NDArray[np.float32] | None, NDArray[np.float64] | None]:
-    """Sort by key; sum the weights and keep the latest time of equal keys."""
-    if np.any(keys[1:] < keys[:-1]):
-        order = np.argsort(keys, kind="stable")  # files are often sorted in stretches
-        keys = keys[order]
-        weights = None if weights is None else weights[order]
-        times = None if times is None else times[order]
-        del order
-    is_first = np.append(True, keys[1:] != keys[:-1])
-    if is_first.all():
-        return keys, weights, times
-    first = np.flatnonzero(is_first)
-    if weights is not None:
-        weights = np.add.reduceat(weights, first, dtype=np.float64).astype(np.float32)
-    if times is not None:
-        times = np.maximum.reduceat(times, first)
-    return keys[first], weights, times
-
-
-def _renumber(codes: NDArray[np.int64], ids: _Ids) -> tuple[NDArray[np.int32], _Ids]:
-    """Leave out the ids that no code stands for."""
-    present = np.zeros(len(ids), dtype=np.bool_)
-    present[codes] = True
-    if present.all():
-        return codes.astype(np.int32), ids
-    rank = np.cumsum(present, dtype=np.int32) - np.int32(1)
-    kept = ids[present] if isinstance(ids, np.ndarray) else list(compress(ids, present.tolist()))
-    return rank[codes], kept
-
-
-def _with_small_indices(user_items: sp.csr_array) -> sp.csr_array:
-    """Return the same matrix with int32 indices where they fit; its arrays may be shared."""
-    if max(user_items.nnz, *user_items.shape) <= np.iinfo(np.int32).max:
-        user_items.indices = user_items.indices.astype(np.int32, copy=False)
-        user_items.indptr = user_items.indptr.astype(np.int32, copy=False)
-    return user_items
+    @classmethod
+    def _from_rows(
+        cls, rows: Rows, user_ids: Ids, item_ids: Ids, min_rating: float | None, summary: ReadSummary
+    ) -> Interactions:
+        weighted = rows.weights is not None and min_rating is None
+        pairs = make_pairs(rows, user_ids, item_ids, min_rating, summary.source)
+        return cls(
+            pairs.user_items,
+            IdMap.from_ids(pairs.user_ids, entity="user"),
+            IdMap.from_ids(pairs.item_ids, entity="item"),
+            pairs.times,
+            weighted,
+            replace(summary, dropped=pairs.dropped, merged=pairs.merged),
+        )
 
 
 def _refuse_values(user_items: sp.csr_array) -> None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from sparserec_np.data.columns import Column, IdColumn, TimeColumn, WeightColumn
 from sparserec_np.data.digits import PADDING, parse_decimals, parse_integers
+from sparserec_np.data.pairs import Ids, Rows
 from sparserec_np.data.sniff import (
     SEPARATORS,
     ColumnChoice,
@@ -49,24 +50,17 @@ class Table:
         What messages call the file.
     layout : Layout
         How it is laid out.
-    users, items : ndarray of int32
-        For each row, the number of its id.
+    rows : Rows
+        Users and items by number, weights and times.
     user_ids, item_ids : ndarray of int64 or list of str
         The ids, ascending.
-    weights : ndarray of float32 or None
-        Weights, where there is such a column.
-    times : ndarray of float64 or None
-        Times, where there is such a column.
     """
 
     source: str
     layout: Layout
-    users: NDArray[np.int32]
-    items: NDArray[np.int32]
-    user_ids: NDArray[np.int64] | list[str]
-    item_ids: NDArray[np.int64] | list[str]
-    weights: NDArray[np.float32] | None
-    times: NDArray[np.float64] | None
+    rows: Rows
+    user_ids: Ids
+    item_ids: Ids
 
 
 def read_table(
@@ -120,13 +114,11 @@ class _Reader:
     ) -> None:
         self._name = source.name
         self._blocks = source.blocks()
-        self._line = 1  # number of the first line that is still to come
-        first = self._skip_blank_lines()
-        self._layout = self._find_layout(first, choices, sep, header)
+        line, first = self._first_block()
+        self._layout = self._find_layout(first, line, choices, sep, header)
         if self._layout.header:
-            first = first[first.index(b"\n") + 1 :]
-            self._line += 1
-        self._blocks = chain([first], self._blocks)
+            line, first = line + 1, first[first.index(b"\n") + 1 :]
+        self._blocks = chain([(line, first)], self._blocks)
         self._users = IdColumn("user")
         self._items = IdColumn("item")
         self._weights = WeightColumn(allow_negative=allow_negative)
@@ -137,9 +129,8 @@ class _Reader:
     def read(self) -> Table:
         """Read to the end."""
         n_rows = 0
-        for raw in self._blocks:
-            line = self._line
-            self._line += raw.count(b"\n")
+        line = 1
+        for line, raw in self._blocks:
             block: _FastBlock | _CarefulBlock | None = _split_fast(raw, self._layout)
             if block is None:
                 block = self._split_carefully(raw, line)
@@ -151,21 +142,14 @@ class _Reader:
             n_rows += block.n_rows
         if not n_rows:
             raise DataError(
-                f"{self._name}, line {self._line}: found a header and nothing after it; expected a line for "
+                f"{self._name}, line {line}: found a header and nothing after it; expected a line for "
                 "each interaction; add them, or give header=False if the one line is no header"
             )
         users, user_ids = self._users.finish()
         items, item_ids = self._items.finish()
-        return Table(
-            self._name,
-            self._layout,
-            users,
-            items,
-            user_ids,
-            item_ids,
-            self._weights.finish() if self._weights in self._columns else None,
-            self._times.finish() if self._times in self._columns else None,
-        )
+        weights = self._weights.finish() if self._weights in self._columns else None
+        times = self._times.finish() if self._times in self._columns else None
+        return Table(self._name, self._layout, Rows(users, items, weights, times), user_ids, item_ids)
 
     def _add(self, block: _FastBlock | _CarefulBlock) -> None:
         if block.n_rows == 0:
@@ -175,28 +159,31 @@ class _Reader:
         for column in self._columns:
             column.add(block.fields(self._layout.columns[column.role]))
 
-    def _skip_blank_lines(self) -> bytes:
-        """Return the first block, from its first line that says something."""
-        for block in self._blocks:
+    def _first_block(self) -> tuple[int, bytes]:
+        """Return the first block that says something, from the line on which it does."""
+        for line, block in self._blocks:
             text = block.lstrip()
             if text:
                 begin = block.rfind(b"\n", 0, len(block) - len(text)) + 1
-                self._line += block.count(b"\n", 0, begin)
-                return block[begin:]
-            self._line += block.count(b"\n")
+                return line + block.count(b"\n", 0, begin), block[begin:]
         raise DataError(
             f"{self._name}, line 1, column 1: found an empty file; expected a line for each interaction: "
             "user, item and perhaps a rating and a time; give another file"
         )
 
     def _find_layout(
-        self, block: bytes, choices: dict[str, ColumnChoice], sep: str | None, header: bool | None
+        self,
+        block: bytes,
+        line: int,
+        choices: dict[str, ColumnChoice],
+        sep: str | None,
+        header: bool | None,
     ) -> Layout:
         cut = 0
         for _ in range(_SAMPLE_LINES):
             cut = block.find(b"\n", cut) + 1 or len(block)
-        lines = [line for line in self._decode(block[:cut], self._line).splitlines() if line.strip()]
-        where = f"{self._name}, line {self._line}"
+        lines = [text for text in self._decode(block[:cut], line).split("\n") if text.strip()]
+        where = f"{self._name}, line {line}"
         sep = sep or find_separator(lines, where)
         return find_layout(split_lines(lines, sep), sep, choices, header, where)
 
@@ -205,7 +192,7 @@ class _Reader:
         text = self._decode(raw, line)
         separator = self._layout.separator
         if not (uses_quotes(separator) and '"' in text):
-            numbered = [(n, row) for n, row in enumerate(text.split("\n"), line) if row.strip()]
+            numbered = [(n, row) for n, row in enumerate(text.split("\n"), line) if row.strip(" \r")]
             return _CarefulBlock(
                 [split_line(row, separator) for _, row in numbered], [n for n, _ in numbered]
             )
@@ -222,19 +209,15 @@ class _Reader:
                     f"({error}); expected it to end with a quote before the next separator; close it, or "
                     'double each quote inside it ("")'
                 ) from error
-            if any(field.strip() for field in row):
+            if len(row) > 1 or "".join(row).strip():
                 block.rows.append([field.strip() for field in row])
                 block.lines.append(begin)
             begin = line + rows.line_num
         return block
 
     def _more_text(self) -> str | None:
-        raw = next(self._blocks, None)
-        if raw is None:
-            return None
-        line = self._line
-        self._line += raw.count(b"\n")
-        return self._decode(raw, line)
+        line, raw = next(self._blocks, (0, b""))
+        return self._decode(raw, line) or None
 
     def _decode(self, raw: bytes, line: int) -> str:
         """Decode a block that begins at the given line."""
@@ -284,15 +267,21 @@ class _FastBlock:
     """A block whose fields are known by where they begin and end."""
 
     def __init__(
-        self, data: bytes, separator: bytes, buffer: NDArray[np.uint8], ends: NDArray[np.int64]
+        self,
+        data: bytes,
+        separator: bytes,
+        buffer: NDArray[np.uint8],
+        starts: NDArray[np.int64],
+        ends: NDArray[np.int64],
     ) -> None:
         self.n_rows, self._n_fields = ends.shape
         self._data = data
         self._separator = separator
         self._buffer = buffer
+        self._starts = starts
         self._ends = ends
-        self._starts = np.concatenate(([PADDING], ends.ravel()[:-1] + 1)).reshape(ends.shape)
         self._texts: list[str] | None = None
+        self._has_blanks = False
 
     def fields(self, position: int) -> _FastFields:
         """Return a column."""
@@ -301,10 +290,14 @@ class _FastBlock:
     def texts(self, position: int) -> list[str]:
         """Return a column as text."""
         if self._texts is None:
-            self._texts = self._data.replace(b"\n", self._separator).decode().split(self._separator.decode())
+            # Every quote encloses a whole field, or the block would not be here.
+            data = self._data.replace(b"\n", self._separator).replace(b'"', b"")
+            self._texts = data.decode().split(self._separator.decode())
+            self._has_blanks = not data.isascii() or any(
+                blank in data for blank in (b" ", b"\t", b"\r") if blank != self._separator
+            )
         texts = self._texts[position : self.n_rows * self._n_fields : self._n_fields]
-        blank = not self._data.isascii() or any(byte in self._data for byte in (b" ", b"\t", b"\r"))
-        return [text.strip() for text in texts] if blank else texts
+        return [text.strip() for text in texts] if self._has_blanks else texts
 
 
 @dataclass(frozen=True)
@@ -388,13 +381,8 @@ class _Feed:
 
 def _split_fast(data: bytes, layout: Layout) -> _FastBlock | None:
     """Find all fields of a block at once, or return None where that needs more care."""
-    if b'"' in data or b"\0" in data:
+    if b"\0" in data or not _is_utf8(data):
         return None
-    if not data.isascii():
-        try:
-            data.decode()
-        except UnicodeDecodeError:
-            return None
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n")
     if b"\n\n" in data or data.startswith(b"\n"):
@@ -407,16 +395,30 @@ def _split_fast(data: bytes, layout: Layout) -> _FastBlock | None:
             return None
         data = data.replace(separator, _STAND_IN)
         separator = _STAND_IN
+
     buffer = np.frombuffer(bytes(PADDING) + data, dtype=np.uint8)
-    is_end = buffer == ord(separator)
-    is_end |= buffer == ord("\n")
-    flat = np.flatnonzero(is_end)
-    if flat.size % layout.n_fields:
+    is_newline = buffer == ord("\n")
+    flat = np.flatnonzero(is_newline | (buffer == ord(separator)))
+    if flat.size != np.count_nonzero(is_newline) * layout.n_fields:
         return None
     ends = flat.reshape(-1, layout.n_fields)
-    if data.count(b"\n") != ends.shape[0] or np.any(buffer[ends[:, -1]] != ord("\n")):
+    if not is_newline[ends[:, -1]].all():
         return None
-    return _FastBlock(data, separator, buffer, ends)
+    starts = np.append(PADDING, flat[:-1] + 1).reshape(ends.shape)
+    n_quotes = data.count(b'"')
+    if n_quotes:
+        quoted = (buffer[starts] == ord('"')) & (buffer[ends - 1] == ord('"')) & (ends - starts > 1)
+        if n_quotes != 2 * np.count_nonzero(quoted):
+            return None  # a quote inside a field, or a separator between quotes
+        starts, ends = starts + quoted, ends - quoted
+    return _FastBlock(data, separator, buffer, starts, ends)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        return data.isascii() or bool(data.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _count(n_fields: int) -> str:

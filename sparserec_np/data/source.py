@@ -68,8 +68,11 @@ class Source:
         if self._close:
             self._raw.close()
 
-    def blocks(self) -> Iterator[bytes]:
-        """Yield blocks of whole lines, each line ended by a newline, without a byte-order mark."""
+    def blocks(self) -> Iterator[tuple[int, bytes]]:
+        """Yield blocks of whole lines, each with the number of its first line.
+
+        Each line ends with a newline; a byte-order mark is left out.
+        """
         rest = b""
         n_lines = 0
         first = True
@@ -81,8 +84,8 @@ class Source:
             cut = data.rfind(b"\n") + 1
             if cut:
                 block = rest + data[:cut]
+                yield n_lines + 1, block
                 n_lines += block.count(b"\n")
-                yield block
                 rest = data[cut:]
             else:
                 rest += data
@@ -92,7 +95,7 @@ class Source:
                     "expected one interaction a line; end each line with a newline"
                 )
         if rest:
-            yield rest + b"\n"
+            yield n_lines + 1, rest + b"\n"
 
     def _decompressed(self) -> IO[bytes]:
         start = self._raw.peek(6)

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from sparserec_np.data.interactions import Interactions, ReadSummary
+from sparserec_np.data.pairs import canonical_csr
 from sparserec_np.errors import SettingError
 from sparserec_np.runtime.ids import IdMap
 
@@ -91,11 +91,8 @@ def make_interactions(
     if ratings:
         users = np.repeat(np.arange(n_users, dtype=np.int32), activity)
         data = _draw_ratings(users, columns, user_tastes, item_tastes, rng)
-    indptr = indptr.astype(np.int32) if n_interactions <= np.iinfo(np.int32).max else indptr
-    user_items = sp.csr_array((data, columns, indptr), shape=(n_users, n_items))
-    user_items.has_canonical_format = True
     return Interactions(
-        user_items,
+        canonical_csr(data, columns, indptr, (n_users, n_items)),
         IdMap.range(n_users, entity="user"),
         IdMap.range(n_items, entity="item"),
         np.floor(_FIRST_TIME + _YEAR * rng.random(n_interactions)) if times else None,

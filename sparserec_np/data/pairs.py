@@ -1,0 +1,206 @@
+"""From rows, as given, to pairs: one entry of a CSR matrix for each user and item that occur together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import compress
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from sparserec_np.errors import DataError, SettingError
+
+Ids = NDArray[np.int64] | list[str]
+"""Distinct ids, ascending."""
+
+NO_WEIGHT = "weight 0"
+"""Why a pair without weight is dropped."""
+
+
+@dataclass
+class Rows:
+    """Rows of users and items by number, column by column.
+
+    Every step works in place and on one column after the other, so that of the longest arrays there is
+    a single copy too many at most.
+
+    Attributes
+    ----------
+    users, items : ndarray of int32
+        For each row, the number of its id.
+    weights : ndarray of float32 or None
+        Weights, where they are given.
+    times : ndarray of float64 or None
+        Times, where they are given.
+    """
+
+    users: NDArray[np.int32]
+    items: NDArray[np.int32]
+    weights: NDArray[np.float32] | None = None
+    times: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return self.users.size
+
+    def take(self, which: NDArray[np.signedinteger] | NDArray[np.bool_]) -> None:
+        """Keep the rows that a mask or an order names."""
+        self.users = self.users[which]
+        self.items = self.items[which]
+        if self.weights is not None:
+            self.weights = self.weights[which]
+        if self.times is not None:
+            self.times = self.times[which]
+
+    def merge(self, n_users: int, n_items: int) -> int:
+        """Sort by user, then item, and merge rows of the same pair: sum the weights, keep the latest time.
+
+        Returns
+        -------
+        int
+            How many rows went into an earlier one.
+        """
+        order = stable_order(self.items, n_items)
+        order = order[stable_order(self.users[order], n_users)]
+        self.take(order)
+        del order
+        is_first = np.ones(len(self), dtype=np.bool_)
+        np.not_equal(self.users[1:], self.users[:-1], out=is_first[1:])
+        is_first[1:] |= self.items[1:] != self.items[:-1]
+        first = np.flatnonzero(is_first)
+        merged = len(self) - first.size
+        if merged:
+            self.users, self.items = self.users[first], self.items[first]
+            if self.weights is not None:
+                self.weights = np.add.reduceat(self.weights, first, dtype=np.float64).astype(np.float32)
+            if self.times is not None:
+                self.times = np.maximum.reduceat(self.times, first)
+        return merged
+
+
+class Pairs(NamedTuple):
+    """Distinct pairs as a matrix, and how they came about.
+
+    Attributes
+    ----------
+    user_items : csr_array of float32
+        Users in rows; in canonical format, without zeros.
+    user_ids, item_ids : ndarray of int64 or list of str
+        Ids of its rows and columns; each occurs.
+    times : ndarray of float64 or None
+        Aligned with its data.
+    dropped : dict of str to int
+        How many rows were dropped, by reason.
+    merged : int
+        How many rows went into an earlier one.
+    """
+
+    user_items: sp.csr_array
+    user_ids: Ids
+    item_ids: Ids
+    times: NDArray[np.float64] | None
+    dropped: dict[str, int]
+    merged: int
+
+
+def make_pairs(rows: Rows, user_ids: Ids, item_ids: Ids, min_rating: float | None, source: str) -> Pairs:
+    """Drop rows, merge those of the same pair, and leave out the ids that nothing is left of.
+
+    Parameters
+    ----------
+    rows : Rows
+        Used up.
+    user_ids, item_ids : ndarray of int64 or list of str
+        The ids that the numbers in `rows` stand for.
+    min_rating : float or None
+        Keep only rows rated at least so high, and forget the ratings.
+    source : str
+        What messages call the rows.
+
+    Returns
+    -------
+    Pairs
+
+    Raises
+    ------
+    DataError
+        If nothing is left.
+    SettingError
+        If `min_rating` is given where there are no ratings.
+    """
+    dropped: dict[str, int] = {}
+    if min_rating is not None:
+        n_low = _drop_low(rows, min_rating, source)
+        if n_low:
+            dropped[f"rating below {min_rating:g}"] = n_low
+    merged = rows.merge(len(user_ids), len(item_ids))
+    if rows.weights is not None and not rows.weights.all():
+        positive = rows.weights > 0
+        if not positive.any():
+            raise DataError(
+                f"{source}: all weights are 0; expected some above; correct them, or leave them out"
+            )
+        dropped[NO_WEIGHT] = positive.size - int(np.count_nonzero(positive))
+        rows.take(positive)
+    rows.users, user_ids = _leave_out_absent(rows.users, user_ids)
+    rows.items, item_ids = _leave_out_absent(rows.items, item_ids)
+    indptr = np.searchsorted(rows.users, np.arange(len(user_ids) + 1, dtype=np.int32))
+    data = np.ones(len(rows), dtype=np.float32) if rows.weights is None else rows.weights
+    user_items = canonical_csr(data, rows.items, indptr, (len(user_ids), len(item_ids)))
+    return Pairs(user_items, user_ids, item_ids, rows.times, dropped, merged)
+
+
+def canonical_csr(
+    data: NDArray[np.float32],
+    indices: NDArray[np.signedinteger],
+    indptr: NDArray[np.signedinteger],
+    shape: tuple[int, int],
+) -> sp.csr_array:
+    """Return the matrix of arrays that are sorted and distinct already; int32 indices where they fit."""
+    fits = max(data.size, *shape) <= np.iinfo(np.int32).max
+    kind = np.int32 if fits else np.int64
+    arrays: Any = (data, indices.astype(kind, copy=False), indptr.astype(kind, copy=False))
+    user_items = sp.csr_array(arrays, shape=shape)
+    user_items.has_canonical_format = True
+    return user_items
+
+
+def stable_order(codes: NDArray[np.int32], n_codes: int) -> NDArray[np.signedinteger]:
+    """Return what ``numpy.argsort(codes, kind="stable")`` does, by counting: for codes below `n_codes`.
+
+    SciPy's CSR to CSC conversion is a counting sort, several times as fast as sorting by comparison.
+    """
+    kind = np.int32 if codes.size <= np.iinfo(np.int32).max else np.int64
+    arrays: Any = (np.ones(codes.size, dtype=np.int8), codes, np.arange(codes.size + 1, dtype=kind))
+    return sp.csr_array(arrays, shape=(codes.size, n_codes)).tocsc().indices
+
+
+def _drop_low(rows: Rows, min_rating: float, source: str) -> int:
+    if rows.weights is None:
+        raise SettingError(
+            f"min_rating is {min_rating:g}, but {source} has no ratings; leave min_rating out, or say which "
+            "column is the weight"
+        )
+    # In the ratings' own precision: a 3.7 that was read is not below 3.7.
+    keep = rows.weights >= np.float32(min_rating)
+    n_low = keep.size - int(np.count_nonzero(keep))
+    if n_low == keep.size:
+        raise DataError(
+            f"{source}: all {n_low} ratings are below {min_rating:g}, the highest is {rows.weights.max():g}; "
+            "expected some at least so high; lower min_rating"
+        )
+    rows.weights = None
+    if n_low:
+        rows.take(keep)
+    return n_low
+
+
+def _leave_out_absent(codes: NDArray[np.int32], ids: Ids) -> tuple[NDArray[np.int32], Ids]:
+    present = np.zeros(len(ids), dtype=np.bool_)
+    present[codes] = True
+    if present.all():
+        return codes, ids
+    rank = np.cumsum(present, dtype=np.int32) - np.int32(1)
+    kept = ids[present] if isinstance(ids, np.ndarray) else list(compress(ids, present.tolist()))
+    return rank[codes], kept
