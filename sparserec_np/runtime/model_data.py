@@ -206,9 +206,11 @@ def _check_values(name: str, values: NDArray[Any], length: int) -> None:
             f"{name} is {values.dtype} of shape {values.shape}; expected float32 in one dimension"
         )
     _check_length(name, len(values), length)
-    # Written so that NaN fails too.
-    if values.size and not (values.min() >= -_MAX_MAGNITUDE and values.max() <= _MAX_MAGNITUDE):
-        bad = int((np.abs(values) <= _MAX_MAGNITUDE).argmin())
+    # A comparison with NaN is false; some NumPy versions warn of it besides.
+    with np.errstate(invalid="ignore"):
+        fine = np.abs(values) <= _MAX_MAGNITUDE
+    if not fine.all():
+        bad = int(fine.argmin())
         raise ModelFormatError(f"{name} holds {values[bad]} at position {bad}; expected finite numbers")
 
 

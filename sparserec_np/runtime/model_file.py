@@ -141,9 +141,9 @@ def _build(tensors: Tensors, metadata: dict[str, str]) -> ModelData:
     left = dict(tensors)
     dim = _dim(metadata)
     items = _take_table(left, "items", dim)
-    users = _take_table(left, "users", dim) if "users.indptr" in left else None
+    users = _take_table(left, "users", dim) if _holds(left, "users") else None
     seen = None
-    if "seen.indptr" in left:
+    if _holds(left, "seen"):
         seen = SeenItems(_take(left, "seen.indptr"), _take(left, "seen.indices"))
     data = ModelData(
         items=items,
@@ -193,6 +193,10 @@ def _json(name: str, value: Any) -> str:
         return json.dumps(dict(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise SettingError(f"{name} cannot be written as JSON: {error}") from None
+
+
+def _holds(left: Tensors, group: str) -> bool:
+    return any(name.startswith(f"{group}.") for name in left)
 
 
 def _take(left: Tensors, name: str) -> NDArray[Any]:

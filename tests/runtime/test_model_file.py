@@ -1,0 +1,324 @@
+"""The model file: the same numbers back, the same bytes each time, and no harm from a stranger's file."""
+
+from __future__ import annotations
+
+import json
+import os
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from runtime_models import assert_same, random_model, random_table
+
+from sparserec_np.errors import ModelFormatError, SettingError
+from sparserec_np.runtime import IdMap, Recommender, SeenItems, TableData, load_model, save_model
+from sparserec_np.runtime.format import read_tensors, write_tensors
+
+MODELS = st.builds(
+    random_model,
+    st.integers(0, 10**6),
+    n_users=st.integers(0, 6),
+    n_items=st.integers(0, 9),
+    dim=st.sampled_from([1, 3, 300]),
+    ids=st.sampled_from(["range", "int", "str"]),
+    biases=st.booleans(),
+)
+
+
+@given(model=MODELS)
+def test_round_trip(tmp_path_factory, model):
+    folder = tmp_path_factory.mktemp("round_trip")
+    save_model(folder / "a.srec", model)
+    again = load_model(folder / "a.srec")
+    assert_same(model, again)
+    save_model(folder / "b.srec", again)
+    assert (folder / "a.srec").read_bytes() == (folder / "b.srec").read_bytes()
+
+
+def test_round_trip_of_the_least(tmp_path):
+    model = random_model(
+        users=None, user_ids=IdMap.range(0, entity="user"), seen=None, encoder="sum", info={}
+    )
+    save_model(tmp_path / "m", model)
+    again = load_model(tmp_path / "m")
+    assert_same(model, again)
+    assert again.user_ids.entity == "user"
+    assert again.item_ids.entity == "item"
+
+
+def test_integers_are_narrow_in_the_file(tmp_path):
+    model = random_model(dim=256, ids="int")
+    save_model(tmp_path / "m", model)
+    tensors = safetensors.numpy.load_file(tmp_path / "m")
+    assert {name: str(array.dtype) for name, array in tensors.items()} == {
+        "items.indptr": "uint16",
+        "items.indices": "uint8",
+        "items.values": "float32",
+        "users.indptr": "uint16",
+        "users.indices": "uint8",
+        "users.values": "float32",
+        "seen.indptr": "uint8",
+        "seen.indices": "uint8",
+        "popularity": "uint8",
+        "item_ids.numbers": "uint8",
+        "user_ids.numbers": "uint8",
+    }
+
+
+def test_metadata(tmp_path):
+    model = random_model(ids="str", biases=True, encoder="ratings", encoder_settings={"assumed_rating": 4.5})
+    save_model(tmp_path / "m", model)
+    with safetensors.safe_open(tmp_path / "m", "np") as file:
+        metadata = file.metadata()
+    info = json.loads(metadata.pop("info"))
+    assert info == model.info
+    assert metadata == {
+        "format": "srec",
+        "format_version": "1",
+        "precision": "float32",
+        "dim": "8",
+        "n_users": "12",
+        "n_items": "30",
+        "user_nnz": str(model.users.nnz),
+        "item_nnz": str(model.items.nnz),
+        "density": repr((model.users.nnz + model.items.nnz) / (42 * 8)),
+        "offset": "3.5",
+        "user_ids": "str",
+        "item_ids": "str",
+        "encoder": "ratings",
+        "encoder_settings": '{"assumed_rating":4.5}',
+    }
+
+
+def test_loaded_arrays_are_read_only_views(tmp_path):
+    save_model(tmp_path / "m", random_model())
+    model = load_model(tmp_path / "m")
+    with pytest.raises(ValueError, match="read-only"):
+        model.items.values[0] = 1.0
+    assert not model.items.values.flags.owndata
+
+
+def test_a_failed_save_leaves_the_old_model(tmp_path, monkeypatch):
+    save_model(tmp_path / "m", random_model(seed=1))
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(KeyboardInterrupt):
+        save_model(tmp_path / "m", random_model(seed=2))
+    assert os.listdir(tmp_path) == ["m"]
+    assert_same(load_model(tmp_path / "m"), random_model(seed=1))
+
+
+def with_indices(table, entry, value):
+    indices = table.indices.copy()
+    indices[entry] = value
+    return replace(table, indices=indices)
+
+
+def with_indptr(table, row, value):
+    indptr = table.indptr.copy()
+    indptr[row] = value
+    return replace(table, indptr=indptr)
+
+
+def with_value(table, value):
+    values = table.values.copy()
+    values[2] = value
+    return replace(table, values=values)
+
+
+def csr(indptr, indices):
+    return SeenItems(np.array(indptr), np.array(indices))
+
+
+M = random_model(biases=True)
+WRONG = {
+    "items.indptr leads from 1": {"items": with_indptr(M.items, 0, 1)},
+    "items.indptr falls after row 4": {"items": with_indptr(M.items, 4, M.items.nnz)},
+    "users.indptr leads from 0 to 5": {"users": with_indptr(M.users, -1, 5)},
+    "users.indices lie in 0 to 8; expected 0 to 7": {"users": with_indices(M.users, 5, 8)},
+    "users.indices lie in -1": {"users": with_indices(M.users, 5, -1)},
+    "users.indices is float64": {"users": replace(M.users, indices=M.users.indices.astype(float))},
+    "items.indices are not rising within row 1; expected sorted, unique": {
+        "items": TableData(np.array([0, 2, 4]), np.array([0, 3, 1, 1]), np.ones(4, np.float32), 8),
+        "item_ids": IdMap.range(2),
+    },
+    "items.values holds nan at position 2": {"items": with_value(M.items, np.nan)},
+    "items.values holds inf at position 2": {"items": with_value(M.items, np.inf)},
+    "items.values holds -1.0000.* at position 2": {"items": with_value(M.items, -1e30)},
+    "items.values is float64": {"items": replace(M.items, values=M.items.values.astype(float))},
+    "items.values has length 1": {"items": replace(M.items, values=np.ones(1, np.float32))},
+    "dim of items is 0": {"items": replace(M.items, dim=0)},
+    "users have dim 9; expected 8": {"users": replace(M.users, dim=9)},
+    "item_ids has length 3; expected 30": {"item_ids": IdMap.range(3)},
+    "user_ids has length 3; expected 12": {"user_ids": IdMap.range(3, entity="user")},
+    "popularity has length 3": {"popularity": np.ones(3, int)},
+    "popularity holds -1": {"popularity": np.full(30, -1)},
+    "popularity holds nan": {"popularity": np.full(30, np.nan, np.float32)},
+    "popularity is bool": {"popularity": np.ones(30, bool)},
+    "item_bias has length 3": {"item_bias": np.ones(3, np.float32)},
+    "user_bias holds inf": {"user_bias": np.full(12, np.inf, np.float32)},
+    "offset is nan": {"offset": float("nan")},
+    "seen.indptr has length 2": {"seen": csr([0, 1], [0])},
+    "seen.indices lie in 30 to 30": {"seen": csr([0] * 12 + [1], [30])},
+    "seen.indices are not rising within row 11": {"seen": csr([0] * 12 + [2], [4, 4])},
+    "encoder is 'x'": {"encoder": "x"},
+    "seen is given although there is no user table": {"users": None},
+}
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_arrays_that_contradict_each_other_are_not_written(tmp_path, message):
+    with pytest.raises(ModelFormatError, match=message):
+        save_model(tmp_path / "m", replace(M, **WRONG[message]))
+    assert os.listdir(tmp_path) == []
+
+
+def test_info_must_be_json(tmp_path):
+    for info in ({"loss": float("nan")}, {"model": object()}):
+        with pytest.raises(SettingError, match="info cannot be written as JSON"):
+            save_model(tmp_path / "m", replace(M, info=info))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("format", None, "format is None; expected 'srec'"),
+        ("format_version", "2", "format_version is '2'; this sparserec_np reads '1'"),
+        ("precision", "float8", "precision is 'float8'; expected 'float32'"),
+        ("dim", "7", "items.indices lie in"),
+        ("dim", "9", "density is"),
+        ("dim", "-1", "dim is '-1'"),
+        ("dim", "99999", "dim is '99999'"),
+        ("dim", None, "'dim' is missing"),
+        ("n_users", "13", "n_users is '13'; the tensors say '12'"),
+        ("density", "0.1", "density is '0.1'; the tensors say"),
+        ("offset", "inf", "offset is 'inf'"),
+        ("offset", "1,5", "offset is '1,5'"),
+        ("item_ids", "int", "item_ids: numbers is missing"),
+        ("encoder", "x", "encoder is 'x'"),
+        ("encoder_settings", "[]", "encoder_settings is .*; expected a JSON object"),
+        ("encoder_settings", '{"alpha":1,"alpha":2}', "occurs twice"),
+        ("encoder_settings", '{"alpha":1e999}', "alpha is inf"),
+        ("info", "{", "info is not the JSON expected"),
+        ("info", None, "'info' is missing"),
+    ],
+)
+def test_wrong_metadata_is_refused(tmp_path, key, value, message):
+    path = tmp_path / "m.srec"
+    save_model(path, M)
+    tensors, metadata = read_tensors(path)
+    if value is None:
+        del metadata[key]
+    else:
+        metadata[key] = value
+    write_tensors(path, tensors, metadata)
+    with pytest.raises(ModelFormatError, match=message) as caught:
+        load_model(path)
+    assert str(path) in str(caught.value)
+
+
+def test_missing_and_surplus_tensors_are_refused(tmp_path):
+    path = tmp_path / "m.srec"
+    save_model(path, random_model(ids="str"))
+    tensors, metadata = read_tensors(path)
+    for name in tensors:
+        write_tensors(path, {other: array for other, array in tensors.items() if other != name}, metadata)
+        with pytest.raises(ModelFormatError, match=f"{name.rpartition('.')[2]}'? is missing"):
+            load_model(path)
+    write_tensors(path, tensors | {"item_bia3": np.ones(30, np.float32)}, metadata)
+    with pytest.raises(ModelFormatError, match="'item_bia3' has no place in a model"):
+        load_model(path)
+    write_tensors(path, tensors | {"items.values": np.ones((3, 2), np.float32)}, metadata)
+    with pytest.raises(ModelFormatError, match=r"'items.values' has shape \(3, 2\)"):
+        load_model(path)
+
+
+def small_file(path, seed=3):
+    model = random_model(seed, n_users=3, n_items=5, dim=4, ids="str" if seed % 2 else "int", biases=True)
+    save_model(path, model)
+    return path.read_bytes()
+
+
+def assert_refused_or_sound(path):
+    """A mutated file is refused, or is a model that satisfies every invariant and answers."""
+    try:
+        model = load_model(path)
+    except ModelFormatError:
+        return
+    model.check()
+    recommender = Recommender(model)
+    for user in recommender.user_ids:
+        ids, scores = recommender.recommend(user, k=3)
+        assert len(ids) == len(scores) <= 3
+        assert np.isfinite(scores).all()
+    recommender.recommend(history=recommender.item_ids.ids()[:2], weights=[1, 1], k=3)
+    for item in recommender.item_ids:
+        recommender.similar_items(item)
+
+
+def test_truncation_at_every_byte_is_refused(tmp_path):
+    path = tmp_path / "m.srec"
+    content = small_file(path)
+    for length in range(len(content)):
+        path.write_bytes(content[:length])
+        with pytest.raises(ModelFormatError):
+            load_model(path)
+
+
+@pytest.mark.filterwarnings("error")
+@settings(max_examples=500, deadline=None)
+@given(data=st.data())
+def test_mutated_files_do_no_harm(tmp_path_factory, data):
+    path = tmp_path_factory.getbasetemp() / "mutated.srec"
+    content = bytearray(small_file(path, data.draw(st.integers(0, 3))))
+    for _ in range(data.draw(st.integers(1, 4))):
+        position = data.draw(st.integers(0, len(content) - 1))
+        how = data.draw(st.sampled_from(["flip", "set", "swap"]))
+        if how == "flip":
+            content[position] ^= 1 << data.draw(st.integers(0, 7))
+        elif how == "set":
+            content[position] = data.draw(st.integers(0, 255))
+        else:
+            other = data.draw(st.integers(0, len(content) - 1))
+            content[position], content[other] = content[other], content[position]
+    path.write_bytes(content)
+    assert_refused_or_sound(path)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("error")
+def test_every_bit_of_a_header_and_ten_thousand_others(tmp_path):
+    path = tmp_path / "m.srec"
+    content = small_file(path)
+    header = 8 + int.from_bytes(content[:8], "little")
+    rng = np.random.default_rng(0)
+    bits = np.concatenate(
+        [rng.integers(0, header * 8, 3000), rng.integers(header * 8, len(content) * 8, 7000)]
+    )
+    for bit in bits.tolist():
+        mutated = bytearray(content)
+        mutated[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(mutated)
+        assert_refused_or_sound(path)
+
+
+def test_a_large_model_is_checked_in_the_memory_of_its_file(tmp_path):
+    rng = np.random.default_rng(0)
+    n = 20_000
+    parts = {
+        "items": random_table(rng, n, 32, 0.5),
+        "item_ids": IdMap.from_ids([f"{i:06d}" for i in range(n)]),
+    }
+    save_model(tmp_path / "m", random_model(n_items=n, dim=32, **parts))
+    tracemalloc.start()
+    load_model(tmp_path / "m")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < (tmp_path / "m").stat().st_size
