@@ -87,6 +87,33 @@ def number_array(values: ArrayLike, name: str) -> NDArray[np.float64]:
     return numbers
 
 
+def weight_array(values: ArrayLike, *, allow_negative: bool) -> NDArray[np.float32]:
+    """Return weights as float32.
+
+    Parameters
+    ----------
+    values : array-like of float, int or bool
+        Not modified.
+    allow_negative : bool
+        Whether a negative number is a rating like any other.
+
+    Raises
+    ------
+    DataError
+        As `number_array` does, and for weights that are negative or do not fit float32.
+    """
+    weights = number_array(values, "weights")
+    limit = np.finfo(np.float32).max
+    bad = np.abs(weights) > limit if allow_negative else (weights < 0) | (weights > limit)
+    if bad.any():
+        at = int(np.argmax(bad))
+        raise DataError(
+            f"weights[{at}] is {weights[at]}; expected 0 or more, within float32; correct or remove the row, "
+            "or give min_rating to turn ratings into positives"
+        )
+    return weights.astype(np.float32)
+
+
 def number_ids(
     ids: NDArray[np.int64] | list[str],
 ) -> tuple[NDArray[np.int32], NDArray[np.int64] | list[str]]:

@@ -93,7 +93,8 @@ class IdColumn(Column):
 
     def complaint(self, text: str) -> str | None:
         """Refuse nothing but an empty id."""
-        return None if text else f"{_article(self.role)} id; fill it in or remove the line"
+        article = "an" if self.role == "item" else "a"
+        return None if text else f"{article} {self.role} id; fill it in or remove the line"
 
     def finish(self) -> tuple[NDArray[np.int32], NDArray[np.int64] | list[str]]:
         """Give the ids their numbers, and forget them.
@@ -317,7 +318,3 @@ def _rank(order: NDArray[np.int64]) -> NDArray[np.int32]:
     rank = np.empty(order.size, dtype=np.int32)
     rank[order] = np.arange(order.size, dtype=np.int32)
     return rank
-
-
-def _article(role: str) -> str:
-    return f"{'an' if role[0] in 'aeiou' else 'a'} {role}"

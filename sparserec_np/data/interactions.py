@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
-from sparserec_np.data.arrays import id_array, number_array, number_ids
+from sparserec_np.data.arrays import id_array, number_array, number_ids, weight_array
 from sparserec_np.data.pairs import NO_WEIGHT, Ids, Rows, canonical_csr, make_pairs
 from sparserec_np.data.reader import read_table
 from sparserec_np.data.sniff import SEPARATORS, ColumnChoice
@@ -217,10 +217,11 @@ class Interactions:
             If the arrays differ in length, are empty, or hold what no id, weight or time can be.
         """
         user_array, item_array = id_array(users, "users"), id_array(items, "items")
-        weight_array = None if weights is None else number_array(weights, "weights")
-        time_array = None if times is None else number_array(times, "times")
+        allow_negative = min_rating is not None
+        weights = None if weights is None else weight_array(weights, allow_negative=allow_negative)
+        times = None if times is None else number_array(times, "times")
         n_rows = len(user_array)
-        given = {"items": item_array, "weights": weight_array, "times": time_array}
+        given = {"items": item_array, "weights": weights, "times": times}
         for name, array in given.items():
             if array is not None and len(array) != n_rows:
                 raise DataError(
@@ -229,16 +230,9 @@ class Interactions:
                 )
         if not n_rows:
             raise DataError("users and items are empty; expected at least one interaction; give some rows")
-        if weight_array is not None and min_rating is None and np.any(weight_array < 0):
-            at = int(np.argmax(weight_array < 0))
-            raise DataError(
-                f"weights[{at}] is {weight_array[at]}; expected 0 or more; remove negative weights, or "
-                "give min_rating to turn ratings into positives"
-            )
         user_codes, user_ids = number_ids(user_array)
         item_codes, item_ids = number_ids(item_array)
-        weights_ = None if weight_array is None else weight_array.astype(np.float32)
-        rows = Rows(user_codes, item_codes, weights_, time_array)
+        rows = Rows(user_codes, item_codes, weights, times)
         summary = ReadSummary(source="arrays", n_rows=n_rows)
         return cls._from_rows(rows, user_ids, item_ids, min_rating, summary)
 

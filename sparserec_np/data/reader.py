@@ -23,6 +23,7 @@ from sparserec_np.data.columns import Column, IdColumn, TimeColumn, WeightColumn
 from sparserec_np.data.digits import PADDING, parse_decimals, parse_integers
 from sparserec_np.data.pairs import Ids, Rows
 from sparserec_np.data.sniff import (
+    BLANKS,
     SEPARATORS,
     ColumnChoice,
     Layout,
@@ -114,8 +115,11 @@ class _Reader:
     ) -> None:
         self._name = source.name
         self._blocks = source.blocks()
+        # The first lines are decoded before the separator is known.
+        self._separators = (sep,) if sep else tuple(SEPARATORS)
         line, first = self._first_block()
         self._layout = self._find_layout(first, line, choices, sep, header)
+        self._separators = (self._layout.separator,)
         if self._layout.header:
             line, first = line + 1, first[first.index(b"\n") + 1 :]
         self._blocks = chain([(line, first)], self._blocks)
@@ -162,7 +166,7 @@ class _Reader:
     def _first_block(self) -> tuple[int, bytes]:
         """Return the first block that says something, from the line on which it does."""
         for line, block in self._blocks:
-            text = block.lstrip()
+            text = block.lstrip(b"\n" + BLANKS.encode())
             if text:
                 begin = block.rfind(b"\n", 0, len(block) - len(text)) + 1
                 return line + block.count(b"\n", 0, begin), block[begin:]
@@ -182,7 +186,7 @@ class _Reader:
         cut = 0
         for _ in range(_SAMPLE_LINES):
             cut = block.find(b"\n", cut) + 1 or len(block)
-        lines = [text for text in self._decode(block[:cut], line).split("\n") if text.strip()]
+        lines = [text for text in self._decode(block[:cut], line).split("\n") if text.strip(BLANKS)]
         where = f"{self._name}, line {line}"
         sep = sep or find_separator(lines, where)
         return find_layout(split_lines(lines, sep), sep, choices, header, where)
@@ -201,16 +205,18 @@ class _Reader:
         rows = csv.reader(feed, delimiter=separator, strict=True, skipinitialspace=True)
         begin = line
         while feed:
+            feed.taken.clear()
             try:
                 row = next(rows)
             except csv.Error as error:
+                column, found = _badly_quoted("".join(feed.taken), separator)
                 raise DataError(
-                    f"{self._name}, line {begin}: found a quoted field that does not end as it should "
-                    f"({error}); expected it to end with a quote before the next separator; close it, or "
-                    'double each quote inside it ("")'
+                    f"{self._name}, line {begin}, column {column}: found {shorten(found)}, quoted wrongly "
+                    f"({error}); expected a quote at its end, before the separator; close it, or double the "
+                    'quotes inside it ("")'
                 ) from error
-            if len(row) > 1 or "".join(row).strip():
-                block.rows.append([field.strip() for field in row])
+            if len(row) > 1 or "".join(row).strip(BLANKS):
+                block.rows.append([field.strip(BLANKS) for field in row])
                 block.lines.append(begin)
             begin = line + rows.line_num
         return block
@@ -234,8 +240,7 @@ class _Reader:
             )
         begin = raw.rfind(b"\n", 0, bad) + 1
         line += raw.count(b"\n", 0, bad)
-        layout = getattr(self, "_layout", None)  # the sample is decoded before it is known
-        column = raw.count(layout.separator.encode(), begin, bad) + 1 if layout else 1
+        column = 1 + max(raw.count(separator.encode(), begin, bad) for separator in self._separators)
         raise DataError(
             f"{self._name}, line {line}, column {column}: found {found}; expected text in UTF-8; {mend}"
         )
@@ -293,11 +298,10 @@ class _FastBlock:
             # Every quote encloses a whole field, or the block would not be here.
             data = self._data.replace(b"\n", self._separator).replace(b'"', b"")
             self._texts = data.decode().split(self._separator.decode())
-            self._has_blanks = not data.isascii() or any(
-                blank in data for blank in (b" ", b"\t", b"\r") if blank != self._separator
-            )
+            blanks = (blank.encode() for blank in BLANKS)
+            self._has_blanks = any(blank in data for blank in blanks if blank != self._separator)
         texts = self._texts[position : self.n_rows * self._n_fields : self._n_fields]
-        return [text.strip() for text in texts] if self._has_blanks else texts
+        return [text.strip(BLANKS) for text in texts] if self._has_blanks else texts
 
 
 @dataclass(frozen=True)
@@ -353,12 +357,14 @@ class _CarefulFields:
 class _Feed:
     """Lines for the csv module; false once the text that it was made for is used up.
 
-    A row whose quoted field goes on beyond the text makes it ask for more.
+    A row whose quoted field goes on beyond the text makes it ask for more. What was handed out stays in
+    `taken` until that is cleared.
     """
 
     def __init__(self, text: str, more: Callable[[], str | None]) -> None:
         self._lines = self._split(text)
         self._more = more
+        self.taken: list[str] = []
 
     def __bool__(self) -> bool:
         return bool(self._lines)
@@ -372,7 +378,8 @@ class _Feed:
             if text is None:
                 raise StopIteration
             self._lines = self._split(text)
-        return self._lines.popleft()
+        self.taken.append(self._lines.popleft())
+        return self.taken[-1]
 
     @staticmethod
     def _split(text: str) -> deque[str]:
@@ -404,7 +411,7 @@ def _split_fast(data: bytes, layout: Layout) -> _FastBlock | None:
     ends = flat.reshape(-1, layout.n_fields)
     if not is_newline[ends[:, -1]].all():
         return None
-    starts = np.append(PADDING, flat[:-1] + 1).reshape(ends.shape)
+    starts = np.append(PADDING, flat + 1)[:-1].reshape(ends.shape)
     n_quotes = data.count(b'"')
     if n_quotes:
         quoted = (buffer[starts] == ord('"')) & (buffer[ends - 1] == ord('"')) & (ends - starts > 1)
@@ -419,6 +426,16 @@ def _is_utf8(data: bytes) -> bool:
         return data.isascii() or bool(data.decode())
     except UnicodeDecodeError:
         return False
+
+
+def _badly_quoted(row: str, separator: str) -> tuple[int, str]:
+    """Return the column, counted from 1, and the text of the first field that does not end as it should."""
+    other = rf"[^{re.escape(separator)}]"
+    good = re.compile(rf' *("([^"]|"")*"|(?!"){other}*){re.escape(separator)}')
+    column, begin = 1, 0
+    while match := good.match(row, begin):
+        column, begin = column + 1, match.end()
+    return column, row[begin:].rstrip("\n")
 
 
 def _count(n_fields: int) -> str:

@@ -17,6 +17,9 @@ ColumnChoice = str | int | None
 SEPARATORS = {"::": "'::'", "\t": "tab", ";": "semicolon", ",": "comma", "|": "bar", " ": "space"}
 """The separators that are looked for, the least likely to stand inside a field first, and their names."""
 
+BLANKS = " \t\r"
+"""What is stripped from around a field."""
+
 ROLES = ("user", "item", "weight", "time")
 
 _NAMES = {
@@ -108,13 +111,18 @@ def find_separator(lines: Sequence[str], where: str) -> str:
 def split_lines(lines: Sequence[str], separator: str) -> list[list[str]]:
     """Split sample lines into fields, as far as that is possible."""
     if uses_quotes(separator) and any('"' in line for line in lines):
-        return [row for row in csv.reader(lines, delimiter=separator) if row]
+        try:
+            return [row for row in csv.reader(lines, delimiter=separator, skipinitialspace=True) if row]
+        except csv.Error:  # the reader will say where
+            pass
     return [split_line(line, separator) for line in lines]
 
 
 def split_line(line: str, separator: str) -> list[str]:
     """Split a line in which no quoted field holds a separator."""
-    fields = line.split() if separator == " " else [field.strip() for field in line.split(separator)]
+    fields = [field.strip(BLANKS) for field in line.split(separator)]
+    if separator == " ":
+        fields = [field for field in fields if field]
     if '"' in line:
         fields = [
             field[1:-1].replace('""', '"') if len(field) > 1 and field[0] == field[-1] == '"' else field

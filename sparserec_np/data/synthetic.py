@@ -38,7 +38,7 @@ def make_interactions(
     *,
     n_tastes: int = 10,
     noise: float = 0.1,
-    popularity_exponent: float = 0.8,
+    popularity_exponent: float = 1.0,
     activity_exponent: float = 0.5,
     ratings: bool = False,
     times: bool = False,
