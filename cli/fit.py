@@ -1,0 +1,142 @@
+"""``sparserec-np fit``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sparserec_np.errors import SettingError
+from sparserec_np.models import SparseBPR, SparseMF
+from sparserec_np.models.settings import check_settings
+
+from .info import dense_bytes
+from .interactions import READING, read, reading_options, stem
+from .output import duration, examples, metrics_table, size, table
+from .progress import Progress
+from .settings import make_estimator, setting_options
+
+_MODELS = {"bpr": SparseBPR, "mf": SparseMF}
+
+
+@click.command(
+    epilog=examples(
+        "sparserec-np fit data.csv --density 0.1",
+        "sparserec-np fit ratings.csv.gz --min-rating 4 --dim 128 --seed 1 --output films.srec",
+    )
+)
+@click.argument("data")
+@click.option("--output", type=click.Path(path_type=Path), help="Model file. [default: <name of DATA>.srec]")
+@click.option("--force", is_flag=True, help="Replace the model file if it exists.")
+@click.option(
+    "--model",
+    type=click.Choice(list(_MODELS)),
+    default="bpr",
+    show_default=True,
+    help="bpr ranks items from what people chose; mf predicts ratings or choices one by one.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; all for people goes to standard error.")
+@reading_options
+@setting_options(_MODELS)
+def command(data: str, output: Path | None, force: bool, model: str, as_json: bool, **options: Any) -> None:
+    """Train a sparse model on the file of interactions DATA, "-" for standard input.
+
+    DATA has a line per interaction: a user, an item and, if you like, a rating and a time. Part of it is
+    held out to see when to stop; then the model is trained on all of it and written to a file.
+    """
+    started = time.perf_counter()
+    say = partial(click.echo, err=as_json)
+    path = Path(f"{stem(data)}.srec") if output is None else output
+    _check_output(path, data, force)
+    reading = {name: options.pop(name) for name in READING}
+    estimator = make_estimator(model, _MODELS, options)
+    check_settings(estimator.get_params(), estimator.losses)
+    interactions = read(data, **reading)
+    say(f"{interactions.summary}")
+    say(
+        f"{interactions.n_users:,} users, {interactions.n_items:,} items, "
+        f"{interactions.n_interactions:,} interactions\n"
+    )
+    with Progress(refits=bool(estimator.early_stopping and estimator.refit)) as progress:
+        estimator.fit(interactions, callback=progress.update)
+    estimator.save(path)
+
+    nnz = estimator.users_.nnz + estimator.items_.nnz
+    n_positions = (interactions.n_users + interactions.n_items) * estimator.dim
+    summary = interactions.summary
+    report = {
+        "output": str(path),
+        "estimator": type(estimator).__name__,
+        "data": {
+            "source": summary.source,
+            "n_rows": summary.n_rows,
+            "dropped": summary.dropped,
+            "merged": summary.merged,
+            "n_users": interactions.n_users,
+            "n_items": interactions.n_items,
+            "n_interactions": interactions.n_interactions,
+        },
+        "held_out": estimator.validation_,
+        "most_popular": estimator.baseline_,
+        "n_epochs": estimator.n_epochs_,
+        "nnz": nnz,
+        "n_positions": n_positions,
+        "density": estimator.density_,
+        "bytes": path.stat().st_size,
+        "dense_bytes": dense_bytes(n_positions),
+        "seconds": time.perf_counter() - started,
+        "peak_memory_bytes": _peak_memory(),
+        "history": estimator.history_,
+    }
+    if as_json:
+        click.echo(json.dumps(report))
+    say(_table(report))
+
+
+def _check_output(path: Path, data: str, force: bool) -> None:
+    """Refuse before the training what could not be written after it."""
+    if path.exists():
+        if not path.is_file():
+            raise SettingError(f"{path} is no regular file; give the path of a file as --output")
+        if data != "-" and Path(data).exists() and path.samefile(data):
+            raise SettingError(f"{path} is the data; give another path as --output")
+        if not force:
+            raise SettingError(f"{path} exists; give --force to replace it, or another path as --output")
+    if not path.parent.is_dir():
+        raise SettingError(f"there is no folder {path.parent} to write {path.name} to; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise SettingError(f"the folder {path.parent} is not writable; give another path as --output")
+
+
+def _table(report: dict[str, Any]) -> str:
+    """Lay out what came of the training."""
+    rows = [
+        ("epochs", f"{report['n_epochs']}"),
+        ("stored entries", f"{report['nnz']:,} of {report['n_positions']:,}"),
+        ("model file", f"{size(report['bytes'])}, with ids and what was seen"),
+        ("dense tables", f"{size(report['dense_bytes'])} as float32"),
+        ("time", duration(report["seconds"])),
+    ]
+    if report["peak_memory_bytes"] is not None:
+        rows.append(("peak memory", size(report["peak_memory_bytes"])))
+    rows.append(("written", report["output"]))
+    if not report["held_out"]:
+        return table(rows)
+    columns = {"held out": report["held_out"], "most popular": report["most_popular"]}
+    return f"{metrics_table(columns)}\n\n{table(rows)}"
+
+
+def _peak_memory() -> int | None:
+    """Bytes that this process has held at most; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

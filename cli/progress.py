@@ -1,0 +1,78 @@
+"""The progress bar of ``fit``: one line on a terminal, nothing anywhere else."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, TextIO
+
+from .output import duration, title
+
+_BAR = 24
+
+
+class Progress:
+    """Shows each epoch on a terminal; use it as a context manager around the training.
+
+    Parameters
+    ----------
+    refits : bool
+        Whether, after the epochs that look for the best one, a second training on all interactions follows.
+    stream : text stream, optional
+        Where to draw, standard error by default; if it is no terminal nothing is written.
+    """
+
+    def __init__(self, refits: bool = False, stream: TextIO | None = None) -> None:
+        self._refits = refits
+        self._stream = sys.stderr if stream is None else stream
+        self._visible = self._stream.isatty()
+        self._name, self._epochs = "epoch", 0
+        self._first = self._last = 0
+        self._first_ended = 0.0
+
+    def __enter__(self) -> Progress:
+        self._draw(0, "preparing")
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._visible:
+            self._stream.write("\n")
+            self._stream.flush()
+
+    def update(self, record: Mapping[str, Any]) -> None:
+        """Show the record of an epoch that has just ended; the callback of ``fit``."""
+        epoch, now = record["epoch"], time.monotonic()
+        if not self._last:
+            self._epochs = record["epochs"]
+        elif epoch <= self._last:
+            # It takes as many epochs as were best, so at most as many as there were.
+            self._name, self._epochs, self._refits = "refit", self._last, False
+        parts = [f"{self._name} {epoch}/{self._epochs}", f"loss {record['loss']:.4f}"]
+        parts += [f"{title(name)} {record[name]:.4f}" for name in record if name.startswith(("ndcg", "rmse"))]
+        if epoch <= self._last or not self._last:
+            # Time is counted from the end of a training's first epoch: before it lie compiling and the mask.
+            self._first, self._first_ended = epoch, now
+        else:
+            left = self._epochs * (1 + self._refits) - epoch
+            pace = (now - self._first_ended) / (epoch - self._first)
+            parts += [f"{duration(left * pace)} left at most"] if left else []
+        self._last = epoch
+        self._draw(epoch / self._epochs, "  ".join(parts))
+
+    def _draw(self, share: float, text: str) -> None:
+        if not self._visible:
+            return
+        filled = int(_BAR * share)
+        line = f"[{'#' * filled}{'.' * (_BAR - filled)}] {text}"
+        # One column stays free: a cursor in the last one wraps on some terminals.
+        width = shutil.get_terminal_size().columns - 1
+        self._stream.write("\r" + line[:width].ljust(width))
+        self._stream.flush()
