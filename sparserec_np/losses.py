@@ -24,7 +24,7 @@ def bpr(scores: Var, weights: npt.NDArray[Any]) -> Var:
 
 
 def softmax(scores: Var, weights: npt.NDArray[Any]) -> Var:
-    """Sampled softmax: ``-log (exp s⁺ / Σ exp s)`` over the positive and its negatives."""
+    """Softmax over a sample: ``-log (exp s⁺ / Σ exp s)`` over the positive and its negatives."""
     return total(logsumexp(scores, axis=1) - scores[:, 0])
 
 

@@ -30,7 +30,7 @@ def _to_shape_of(x: Any, g: Any) -> Any:
 
 
 def _elementwise(name: str, forward: Callable[..., Any], *vjps: Vjp) -> Primitive:
-    """A primitive whose rules may ignore broadcasting."""
+    """Make a primitive whose rules may ignore broadcasting."""
 
     def fitted(rule: Vjp, i: int) -> Vjp:
         return lambda g, ans, *args: _to_shape_of(args[i], rule(g, ans, *args))

@@ -7,7 +7,7 @@ that inactive entries can be judged without a dense gradient ever existing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -46,8 +46,8 @@ class Parameter:
 
     table: SparseTable
     workers: Workers = _ONE_THREAD
-    slots: npt.NDArray[np.int32] = field(default=None)  # type: ignore[assignment]
-    accumulators: npt.NDArray[Any] = field(default=None)  # type: ignore[assignment]
+    slots: npt.NDArray[np.int32] = None  # type: ignore[assignment]
+    accumulators: npt.NDArray[Any] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         if self.slots is None:
@@ -109,7 +109,7 @@ def _dot(left: Parameter, right: Parameter, left_rows: Rows, right_rows: Rows) -
 
 
 def _dot_vjp(own: Parameter, other: Parameter, g: Any, rows: Rows, partners: Rows) -> TableGradient:
-    """The rule for either side; ``rows`` and ``partners`` are flat, and one of them is shorter."""
+    """Apply the rule for either side; ``rows`` and ``partners`` are flat, and one of them is shorter."""
     pairs = g.size
     gradient, offsets, order = own.new_gradient(rows)
     own.workers.run_cuts(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,10 +35,24 @@ class Var:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the value."""
-        return self.value.shape  # type: ignore[no-any-return]
+        return np.shape(self.value)
 
     def __repr__(self) -> str:
         return f"Var({self.value!r})"
+
+    if TYPE_CHECKING:
+
+        def __add__(self, other: Any) -> Var: ...
+        def __radd__(self, other: Any) -> Var: ...
+        def __sub__(self, other: Any) -> Var: ...
+        def __rsub__(self, other: Any) -> Var: ...
+        def __mul__(self, other: Any) -> Var: ...
+        def __rmul__(self, other: Any) -> Var: ...
+        def __truediv__(self, other: Any) -> Var: ...
+        def __rtruediv__(self, other: Any) -> Var: ...
+        def __neg__(self) -> Var: ...
+        def __pow__(self, exponent: float) -> Var: ...
+        def __getitem__(self, index: Any) -> Var: ...
 
 
 @dataclass(frozen=True)
@@ -111,7 +125,7 @@ class Tape:
                 if not isinstance(arg, Var):
                     continue
                 if vjp is None:
-                    raise TypeError(f"{record.primitive.name} has no vjp for one of the variables it was given")
+                    raise TypeError(f"{record.primitive.name} has no vjp for one of its variables")
                 part = vjp(g, record.answer.value, *values, **record.kwargs)
                 known = gradients[arg.index]
                 gradients[arg.index] = part if known is None else known + part

@@ -22,7 +22,7 @@ _NMF_ROUNDS = 30
 
 
 def split_budget(density: float, n_users: int, n_items: int, dim: int) -> tuple[int, int]:
-    """Stored entries of the user and of the item table.
+    """Share the stored entries out between the user and the item table.
 
     Together exactly ``round(density · (n_users + n_items) · dim)``; each in proportion to its rows.
     """
@@ -64,9 +64,7 @@ def nmf_factors(
     normalised = sparse.csr_matrix(
         (values.astype(np.float32), user_items.indices, user_items.indptr), shape=user_items.shape
     )
-    solver = NMF(
-        rank, init="nndsvda", max_iter=_NMF_ROUNDS, tol=1e-5, random_state=int(rng.integers(2**31))
-    )
+    solver = NMF(rank, init="nndsvda", max_iter=_NMF_ROUNDS, tol=1e-5, random_state=int(rng.integers(2**31)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # stopping early is meant
         found_w = solver.fit_transform(normalised)
@@ -84,9 +82,7 @@ def nmf_factors(
     return W, H
 
 
-def strongest_entries(
-    scores: npt.NDArray[Any], n: int, rng: np.random.Generator
-) -> npt.NDArray[np.int64]:
+def strongest_entries(scores: npt.NDArray[Any], n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """Positions of the ``n`` entries to store: the largest, but no row goes without while that can be.
 
     Parameters

@@ -14,9 +14,7 @@ import numpy.typing as npt
 from sparserec_np.autograd import Parameter
 
 
-def sample_rows(
-    importance: npt.NDArray[Any], n: int, rng: np.random.Generator
-) -> npt.NDArray[np.int64]:
+def sample_rows(importance: npt.NDArray[Any], n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """Sample ``n`` distinct rows, more important ones more likely.
 
     Weighted sampling without replacement by exponential keys (Efraimidis & Spirakis 2006): the rows with

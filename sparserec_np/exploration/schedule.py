@@ -30,10 +30,6 @@ class CosineSchedule:
         """Whether the tables are explored after ``step`` steps (the first step counts 1)."""
         return 0 < step < self.end and step % self.every == 0
 
-    def is_last_of_interval(self, step: int) -> bool:
-        """Whether step number ``step`` is the last one before an exploration."""
-        return self.is_due(step)
-
     def share(self, step: int) -> float:
         """Share of the stored entries to replace after ``step`` steps."""
         if step >= self.end:

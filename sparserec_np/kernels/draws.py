@@ -16,7 +16,7 @@ _MIX_2 = np.uint64(0x94D049BB133111EB)
 
 @njit(cache=True, nogil=True, inline="always")
 def _uniform(seed, number):
-    """The ``number``-th draw from [0, 1) with 53 random bits."""
+    """Return the ``number``-th draw from [0, 1) with 53 random bits."""
     z = seed + _GAMMA * np.uint64(number + 1)
     z = (z ^ (z >> np.uint64(30))) * _MIX_1
     z = (z ^ (z >> np.uint64(27))) * _MIX_2
@@ -26,7 +26,7 @@ def _uniform(seed, number):
 
 @njit(cache=True, nogil=True, inline="always")
 def _unseen(draw, first, last, seen, n_items):
-    """The item that ``draw`` from [0, 1) picks among those not in the sorted ``seen[first:last]``."""
+    """Return the item that ``draw`` from [0, 1) picks among those not in the sorted ``seen[first:last]``."""
     rank = np.int64(draw * (n_items - (last - first)))
     # The items before seen[first + k] that are unseen number seen[first + k] - k: search where that passes.
     low, high = np.int64(0), np.int64(last - first)
@@ -72,9 +72,7 @@ _TRIES = 16
 
 
 @njit(cache=True, nogil=True)
-def draw_weighted(
-    start, stop, seed, first_number, users, seen_indptr, seen_items, n_items, keep, alias, out
-):
+def draw_weighted(start, stop, seed, first_number, users, seen_indptr, seen_items, n_items, keep, alias, out):
     """Fill ``out[e, 1:]`` with unseen items drawn from the alias table ``(keep, alias)``.
 
     Walker's method with Vose's table: constant time a draw, for any distribution over the items.
@@ -99,7 +97,10 @@ def draw_weighted(
 
 @njit(cache=True, nogil=True)
 def build_alias(weights, keep, alias):
-    """Vose's alias table of ``weights`` (non-negative, positive sum): ``keep`` in [0, 1], ``alias`` item numbers."""
+    """Fill Vose's alias table of ``weights`` (non-negative, positive sum).
+
+    Slot ``i`` stands for item ``i`` with probability ``keep[i]`` and for ``alias[i]`` otherwise.
+    """
     n = len(weights)
     scale = n / weights.sum()
     small = np.empty(n, dtype=np.int64)

@@ -13,9 +13,7 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def dot_rows(
-    start, stop, dim, a_indptr, a_indices, a_data, a_rows, b_indptr, b_indices, b_data, b_rows, out
-):
+def dot_rows(start, stop, dim, a_indptr, a_indices, a_data, a_rows, b_indptr, b_indices, b_data, b_rows, out):
     """``out[e, j] = ⟨A[a_rows[e]], B[b_rows[e, j]]⟩`` for the examples ``e`` of the part."""
     # The row of A is spread out once and meets all of its partners.
     spread = np.zeros(dim, dtype=a_data.dtype)

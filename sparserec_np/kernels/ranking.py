@@ -7,7 +7,7 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def _sift_down(scores, ids, root, size):  # type: ignore[no-untyped-def]
+def _sift_down(scores, ids, root, size):
     """Restore the heap below ``root``: its worst entry (lowest score, then highest id) on top."""
     score, id_ = scores[root], ids[root]
     while True:
@@ -27,7 +27,7 @@ def _sift_down(scores, ids, root, size):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def top_k(candidates, scores, ids):  # type: ignore[no-untyped-def]
+def top_k(candidates, scores, ids):
     """Write the best entries of ``candidates`` into ``scores`` and ``ids``, best first.
 
     Parameters
@@ -70,7 +70,7 @@ def top_k(candidates, scores, ids):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def rank_rows(  # type: ignore[no-untyped-def]
+def rank_rows(
     start,
     stop,
     rows,

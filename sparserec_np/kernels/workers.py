@@ -33,7 +33,7 @@ class Workers:
     """
 
     def __init__(self, n_jobs: int | None = None) -> None:
-        self.n_jobs = available_cores() if n_jobs in (None, -1) else int(n_jobs)  # type: ignore[arg-type]
+        self.n_jobs = available_cores() if n_jobs in (None, -1) else int(n_jobs)
         self._pool = ThreadPoolExecutor(self.n_jobs - 1) if self.n_jobs > 1 else None
 
     def run(self, kernel: Callable[..., Any], n: int, *args: Any, min_share: int = 256) -> None:

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 from sklearn.base import BaseEstimator
 
 from sparserec_np import __version__, metrics
@@ -21,7 +20,7 @@ from sparserec_np.losses import LOSSES, Loss
 from sparserec_np.models.fitting import Outcome, Record, build_trainer, run_epochs
 from sparserec_np.models.settings import check_settings
 from sparserec_np.runtime import ModelData, Recommender, SeenItems, TableData, TopK, save_model
-from sparserec_np.tables import SparseTable
+from sparserec_np.tables import SparseTable, index_dtype
 
 VALIDATION_K = 20
 # Enough users to tell epochs apart; more would cost time and training data.
@@ -60,7 +59,9 @@ class SparseRecommender(BaseEstimator):
             For interactions that nothing can be learnt from.
         """
         loss = self._checked_loss()
-        data = interactions if isinstance(interactions, Interactions) else Interactions.from_matrix(interactions)
+        data = (
+            interactions if isinstance(interactions, Interactions) else Interactions.from_matrix(interactions)
+        )
         _check_enough(data)
         split_seed, train_seed, refit_seed = _seed_sequence(self.random_state).spawn(3)
         history: list[Record] = []
@@ -107,9 +108,7 @@ class SparseRecommender(BaseEstimator):
     ) -> Outcome:
         """Train once, with validation where there is a hold-out."""
         targets = self._targets(train)
-        trainer = build_trainer(
-            self.get_params(deep=False), loss, train.user_items, targets, seed, workers
-        )
+        trainer = build_trainer(self.get_params(deep=False), loss, train.user_items, targets, seed, workers)
         validate = None
         if held_out is not None:
 
@@ -119,7 +118,7 @@ class SparseRecommender(BaseEstimator):
         return run_epochs(trainer, self.epochs, stop_at, validate, int(self.early_stopping), on_epoch)
 
     def _targets(self, train: Interactions) -> npt.NDArray[np.float32]:
-        """What the loss is given as the weight of each interaction."""
+        """Return what the loss is given as the weight of each interaction."""
         return train.user_items.data
 
     def _validate(
@@ -130,7 +129,7 @@ class SparseRecommender(BaseEstimator):
         held_out: Interactions,
         workers: Workers,
     ) -> Record:
-        """Validation metrics of a pair of tables, and as ``"goodness"`` the one to improve."""
+        """Measure a pair of tables on the hold-out; name as ``"goodness"`` the one to improve."""
         measured = metrics.evaluate(
             users.to_scipy(),
             items.to_scipy(),
@@ -174,7 +173,9 @@ class SparseRecommender(BaseEstimator):
     def _info(self, data: Interactions) -> dict[str, Any]:
         """How the model came to be; JSON, and the same for the same seed: no times, no thread counts."""
         settings = self.get_params(deep=False)
-        settings = {name: _plain(value) for name, value in settings.items() if name not in ("n_jobs", "verbose")}
+        settings = {
+            name: _plain(value) for name, value in settings.items() if name not in ("n_jobs", "verbose")
+        }
         return {
             "estimator": type(self).__name__,
             "settings": settings,
@@ -192,7 +193,7 @@ class SparseRecommender(BaseEstimator):
 
     @classmethod
     def from_model_data(cls, data: ModelData) -> SparseRecommender:
-        """The fitted estimator that a model file describes; it shares the file's arrays."""
+        """Make the fitted estimator that a model file describes; it shares the file's arrays."""
         settings = dict(data.info["settings"])
         estimator = cls(**{name: value for name, value in settings.items() if name in cls._get_param_names()})
         if data.users is None:
@@ -270,7 +271,9 @@ class SparseRecommender(BaseEstimator):
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "_recommender"):
-            raise NotFittedError(f"this {type(self).__name__} is not fitted yet; call fit(interactions) first")
+            raise NotFittedError(
+                f"this {type(self).__name__} is not fitted yet; call fit(interactions) first"
+            )
 
 
 def _check_enough(data: Interactions) -> None:
@@ -281,13 +284,13 @@ def _check_enough(data: Interactions) -> None:
         raise DataError(f"there is {n_items} item; ranking needs at least 2")
     if data.n_interactions == n_users * n_items and not data.weighted:
         raise DataError(
-            f"every one of the {n_users} users has every one of the {n_items} items: there is nothing to tell "
-            "apart; give ratings, or keep only real positives (--min-rating)"
+            f"every one of the {n_users} users has every one of the {n_items} items: there is nothing to "
+            "tell apart; give ratings, or keep only real positives (--min-rating)"
         )
 
 
 def _popularity_metrics(train: Interactions, held_out: Interactions | None, workers: Workers) -> Record:
-    """The most-popular baseline on the same hold-out."""
+    """Measure the most-popular baseline on the same hold-out."""
     if held_out is None:
         return {}
     popularity = np.bincount(train.user_items.indices, minlength=train.n_items)
@@ -297,7 +300,7 @@ def _popularity_metrics(train: Interactions, held_out: Interactions | None, work
 
 
 def _seed_sequence(random_state: Any) -> np.random.SeedSequence:
-    """The root of everything random in a fit."""
+    """Make the root of everything random in a fit."""
     if random_state is None or isinstance(random_state, int | np.integer):
         return np.random.SeedSequence(random_state)
     if isinstance(random_state, np.random.Generator):
@@ -312,12 +315,17 @@ def _table_data(table: SparseTable) -> TableData:
 
 
 def _sparse_table(data: TableData) -> SparseTable:
-    indptr = np.asarray(data.indptr, dtype=np.int32 if data.nnz < 2**31 else np.int64)
-    return SparseTable(indptr, np.asarray(data.indices, dtype=indptr.dtype), np.asarray(data.values), data.dim)
+    index: Any = index_dtype(data.n_rows, data.dim, data.nnz)
+    return SparseTable(
+        np.asarray(data.indptr, dtype=index),
+        np.asarray(data.indices, dtype=index),
+        np.asarray(data.values),
+        data.dim,
+    )
 
 
 def _plain(value: Any) -> Any:
-    """A setting as JSON: a function by its name, a generator by its kind."""
+    """Turn a setting into JSON: a function into its name, a generator into its kind."""
     try:
         json.dumps(value)
     except TypeError:
@@ -327,7 +335,6 @@ def _plain(value: Any) -> Any:
 
 def _line(record: Record) -> str:
     measured = [f"{name} {record[name]:.4f}" for name in (f"ndcg@{VALIDATION_K}", "rmse") if name in record]
-    return (
-        f"epoch {record['epoch']}/{record['epochs']}  loss {record['loss']:.4f}  "
-        + "  ".join([*measured, f"replaced {record['n_pruned']}", f"{record['seconds']:.1f} s"])
+    return f"epoch {record['epoch']}/{record['epochs']}  loss {record['loss']:.4f}  " + "  ".join(
+        [*measured, f"replaced {record['n_pruned']}", f"{record['seconds']:.1f} s"]
     )

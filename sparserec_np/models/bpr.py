@@ -9,7 +9,7 @@ from sparserec_np.models.base import SparseRecommender
 from sparserec_np.models.settings import SETTINGS_DOC
 
 
-class SparseBPR(SparseRecommender):
+class SparseBPR(SparseRecommender):  # noqa: D101
     __doc__ = f"""Sparse embeddings that rank a user's items above others.
 
     Every pair in the interactions is a positive, whatever its weight; items that the user has not

@@ -99,9 +99,7 @@ def build_trainer(
         items=sides[1],
         examples=sparse.csr_array((targets, user_items.indices, user_items.indptr), shape=user_items.shape),
         loss=loss,
-        sampler=NegativeSampler(
-            user_items, settings["popularity_power"], int(rng.integers(2**63)), workers
-        ),
+        sampler=NegativeSampler(user_items, settings["popularity_power"], int(rng.integers(2**63)), workers),
         negatives=settings["negatives"],
         batch_size=settings["batch_size"],
         schedule=CosineSchedule(

@@ -53,13 +53,13 @@ class RatingBaseline:
         return cls(offset, user_bias, item_bias)
 
     def predict(self, interactions: Interactions) -> npt.NDArray[np.float32]:
-        """The expected rating of each pair, aligned with ``user_items.data``."""
+        """Return the expected rating of each pair, aligned with ``user_items.data``."""
         pairs = interactions.user_items
         users = np.repeat(np.arange(interactions.n_users), np.diff(pairs.indptr))
         return np.float32(self.offset) + self.user_bias[users] + self.item_bias[pairs.indices]
 
 
-class SparseMF(SparseRecommender):
+class SparseMF(SparseRecommender):  # noqa: D101
     __doc__ = f"""Sparse matrix factorization, pointwise.
 
     With the loss ``"logistic"`` every pair is a positive, whatever its weight, and sampled items are
@@ -200,8 +200,8 @@ class SparseMF(SparseRecommender):
 def _pair_scores(
     users: SparseTable, items: SparseTable, user_rows: npt.NDArray[Any], item_rows: npt.NDArray[Any]
 ) -> npt.NDArray[np.float32]:
-    scores = dot(Parameter(users), Parameter(items), user_rows, item_rows[:, None])
-    return scores[:, 0]  # type: ignore[no-any-return]
+    scores: npt.NDArray[np.float32] = dot(Parameter(users), Parameter(items), user_rows, item_rows[:, None])
+    return scores[:, 0]
 
 
 def _shrunk_means(

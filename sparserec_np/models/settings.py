@@ -64,7 +64,7 @@ SETTINGS_DOC = """\
 class _Range:
     """The numbers that a setting may be."""
 
-    kind: type
+    kind: Any
     low: float
     high: float = math.inf
     open_low: bool = False
@@ -134,11 +134,13 @@ def check_settings(settings: dict[str, Any], losses: tuple[str, ...]) -> None:
             raise SettingError(f"{name} is {settings[name]!r}; expected {allowed}")
     for name, choices in _CHOICES.items():
         if settings[name] not in choices:
-            raise SettingError(f"{name} is {settings[name]!r}; expected one of {', '.join(map(str, choices))}")
+            raise SettingError(
+                f"{name} is {settings[name]!r}; expected one of {', '.join(map(str, choices))}"
+            )
     loss, n_jobs = settings["loss"], settings["n_jobs"]
     if not callable(loss) and loss not in losses:
         raise SettingError(f"loss is {loss!r}; expected one of {', '.join(losses)}, or a function")
-    if not (n_jobs is None or (isinstance(n_jobs, Integral) and (n_jobs >= 1 or n_jobs == -1))):
+    if not (n_jobs is None or (isinstance(n_jobs, Integral) and (int(n_jobs) >= 1 or n_jobs == -1))):
         raise SettingError(f"n_jobs is {n_jobs!r}; expected a number of threads, or None for one per core")
     if loss in _NEED_NEGATIVES and settings["negatives"] == 0:
         raise SettingError(f"negatives is 0; expected at least 1, since the loss {loss!r} compares with them")

@@ -67,8 +67,10 @@ class SparseTable:
         return self.indptr.nbytes + self.indices.nbytes + self.data.nbytes
 
     @classmethod
-    def from_positions(cls, positions: IntArray, shape: tuple[int, int], dtype: Any = np.float32) -> SparseTable:
-        """A table of zeros stored at ``positions`` (``row · dim + column``, sorted and unique)."""
+    def from_positions(
+        cls, positions: IntArray, shape: tuple[int, int], dtype: Any = np.float32
+    ) -> SparseTable:
+        """Make a table of zeros stored at ``positions`` (``row · dim + column``, sorted and unique)."""
         n_rows, dim = shape
         index = index_dtype(n_rows, dim, len(positions))
         indptr = np.searchsorted(positions, np.arange(n_rows + 1, dtype=np.int64) * dim).astype(index)
@@ -84,17 +86,20 @@ class SparseTable:
         SettingError
             If it is not CSR in canonical form (sorted unique columns) with floating values.
         """
-        if not sparse.issparse(matrix) or matrix.format != "csr":
+        is_sparse = sparse.issparse(matrix)
+        if not is_sparse or matrix.format != "csr":
             found = getattr(matrix, "format", type(matrix).__name__)
             raise SettingError(f"a table must be a scipy.sparse CSR array, found {found}; use matrix.tocsr()")
         if not np.issubdtype(matrix.dtype, np.floating):
-            raise SettingError(f"a table must hold floats, found {matrix.dtype}; use matrix.astype('float32')")
+            raise SettingError(
+                f"a table must hold floats, found {matrix.dtype}; use matrix.astype('float32')"
+            )
         table = cls(matrix.indptr, matrix.indices, matrix.data, matrix.shape[1])
         table.check()
         return table
 
     def to_scipy(self) -> sparse.csr_array:
-        """The table as a scipy CSR array that shares its memory."""
+        """Return the table as a scipy CSR array that shares its memory."""
         return sparse.csr_array((self.data, self.indices, self.indptr), shape=self.shape, copy=False)
 
     def positions(self) -> IntArray:
@@ -105,7 +110,7 @@ class SparseTable:
         return rows
 
     def copy(self) -> SparseTable:
-        """A table that shares nothing with this one."""
+        """Return a table that shares nothing with this one."""
         return SparseTable(self.indptr.copy(), self.indices.copy(), self.data.copy(), self.dim)
 
     def check(self) -> None:
@@ -149,13 +154,13 @@ class TableGradient:
     def empty_like(
         cls, table: SparseTable, rows: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
     ) -> TableGradient:
-        """A gradient for the given rows of ``table`` whose values are still to be written."""
+        """Make a gradient for the given rows of ``table``, its values still to be written."""
         starts = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum(table.indptr[rows + 1] - table.indptr[rows], out=starts[1:])
         return cls(rows, counts, starts, np.empty(starts[-1], dtype=table.data.dtype))
 
     def __add__(self, other: TableGradient) -> TableGradient:
-        """The sum of two gradients of the same table."""
+        """Sum two gradients of the same table."""
         rows, home = np.unique(np.concatenate([self.rows, other.rows]), return_inverse=True)
         mine, theirs = home[: len(self.rows)], home[len(self.rows) :]
         counts = np.zeros(len(rows), dtype=np.int64)
@@ -171,7 +176,7 @@ class TableGradient:
         return TableGradient(rows, counts, starts, values)
 
     def to_scipy(self, table: SparseTable) -> sparse.csr_array:
-        """The gradient as a scipy CSR array with the pattern of ``table`` on the touched rows."""
+        """Return a scipy CSR array with the pattern of ``table`` on the touched rows."""
         lengths = np.zeros(table.n_rows, dtype=np.int64)
         lengths[self.rows] = np.diff(self.starts)
         indptr = np.concatenate([[0], np.cumsum(lengths)])
