@@ -29,6 +29,10 @@ class ModelFormatError(SparserecError, ValueError):
     """A model file that breaks its own format: truncated, foreign or damaged."""
 
 
+class GradientError(SparserecError, AssertionError):
+    """A derivative rule that finite differences contradict."""
+
+
 class UnknownIdError(SparserecError, KeyError):
     """A user or item id that the model does not know.
 

@@ -1,5 +1,6 @@
 """Reverse-mode automatic differentiation over sparse embedding tables."""
 
+from sparserec_np.autograd.check import DirectionalDerivative, check_gradients
 from sparserec_np.autograd.primitives import (
     absolute,
     add,
@@ -25,12 +26,14 @@ from sparserec_np.autograd.sparse import Parameter, dot, lookup
 from sparserec_np.autograd.tape import Primitive, Tape, Var
 
 __all__ = [
+    "DirectionalDerivative",
     "Parameter",
     "Primitive",
     "Tape",
     "Var",
     "absolute",
     "add",
+    "check_gradients",
     "divide",
     "dot",
     "exp",

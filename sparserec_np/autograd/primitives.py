@@ -7,6 +7,7 @@ argument out. Broadcast arguments get their gradient summed back to their own sh
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -53,9 +54,7 @@ def _log_sigmoid(x: Any) -> Any:
 add = _elementwise("add", np.add, lambda g, ans, x, y: g, lambda g, ans, x, y: g)
 subtract = _elementwise("subtract", np.subtract, lambda g, ans, x, y: g, lambda g, ans, x, y: -g)
 multiply = _elementwise("multiply", np.multiply, lambda g, ans, x, y: g * y, lambda g, ans, x, y: g * x)
-divide = _elementwise(
-    "divide", np.divide, lambda g, ans, x, y: g / y, lambda g, ans, x, y: -g * ans / y
-)  # fmt: skip
+divide = _elementwise("divide", np.divide, lambda g, ans, x, y: g / y, lambda g, ans, x, y: -g * ans / y)
 negative = _elementwise("negative", np.negative, lambda g, ans, x: -g)
 square = _elementwise("square", np.square, lambda g, ans, x: 2 * g * x)
 sqrt = _elementwise("sqrt", np.sqrt, lambda g, ans, x: g / (2 * ans))
@@ -108,14 +107,17 @@ def _take(x: Any, index: Any) -> Any:
 
 def _take_vjp(g: Any, ans: Any, x: Any, index: Any) -> Any:
     out = np.zeros_like(x)
-    np.add.at(out, index, g) if _may_repeat(index) else out.__setitem__(index, g)
+    if _may_repeat(index):
+        np.add.at(out, index, g)
+    else:
+        out[index] = g
     return out
 
 
 def _may_repeat(index: Any) -> bool:
     """Whether an index may name an element twice: only arrays of positions can."""
     parts = index if isinstance(index, tuple) else (index,)
-    return any(isinstance(part, list | np.ndarray) for part in parts)
+    return any(not (part is None or part is ... or isinstance(part, slice | Integral)) for part in parts)
 
 
 take = Primitive("take", _take, _take_vjp, None)
@@ -125,7 +127,12 @@ def _power(x: Any, exponent: float) -> Any:
     return x**exponent
 
 
-power = Primitive("power", _power, lambda g, ans, x, exponent: g * exponent * x ** (exponent - 1), None)
+def _power_vjp(g: Any, ans: Any, x: Any, exponent: float) -> Any:
+    # x⁰ is 1 everywhere, also at 0, where x⁻¹ is not defined.
+    return g * exponent * x ** (exponent - 1) if exponent else np.zeros_like(x)
+
+
+power = Primitive("power", _power, _power_vjp, None)
 
 Operand = Var | npt.NDArray[Any] | float
 

@@ -82,28 +82,33 @@ class Parameter:
         return [0, *(int(c) for c in inner), n]
 
 
-def _check_rows(name: str, rows: Rows, table: SparseTable) -> None:
+def _check_rows(name: str, rows: Rows, ndim: int, table: SparseTable) -> None:
+    if not isinstance(rows, np.ndarray) or not np.issubdtype(rows.dtype, np.integer):
+        found = getattr(rows, "dtype", type(rows).__name__)
+        raise TypeError(f"{name} must be an array of integer row numbers, found {found}")
+    if rows.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} axes, found shape {rows.shape}")
     if rows.size and (rows.min() < 0 or rows.max() >= table.n_rows):
         raise IndexError(
             f"{name} holds row numbers {rows.min()} … {rows.max()}, but the table has {table.n_rows} rows"
         )
 
 
-def _dot(left: Parameter, right: Parameter, left_rows: Rows, right_rows: Rows) -> Any:
+def _dot(left: Parameter, right: Parameter, rows: Rows, partners: Rows) -> Any:
     a, b = left.table, right.table
     if a.dim != b.dim:
         raise ValueError(f"both tables must have the same width, found dim {a.dim} and {b.dim}")
-    if right_rows.ndim != 2 or left_rows.shape != right_rows.shape[:1]:
+    _check_rows("rows", rows, 1, a)
+    _check_rows("partners", partners, 2, b)
+    if len(rows) != len(partners):
         raise ValueError(
             "dot needs row numbers of shapes (batch,) and (batch, m), "
-            f"found {left_rows.shape} and {right_rows.shape}"
+            f"found {rows.shape} and {partners.shape}"
         )
-    _check_rows("left_rows", left_rows, a)
-    _check_rows("right_rows", right_rows, b)
-    out = np.empty(right_rows.shape, dtype=a.data.dtype)
+    out = np.empty(partners.shape, dtype=a.data.dtype)
     left.workers.run(
-        dot_rows, len(left_rows), a.dim, a.indptr, a.indices, a.data, left_rows,
-        b.indptr, b.indices, b.data, right_rows, out,
+        dot_rows, len(rows), a.dim, a.indptr, a.indices, a.data, rows,
+        b.indptr, b.indices, b.data, partners, out,
     )  # fmt: skip
     return out
 
@@ -148,9 +153,7 @@ Var of float array (batch, m)
 
 def _lookup(parameter: Parameter, rows: Rows) -> Any:
     table = parameter.table
-    if rows.ndim != 1:
-        raise ValueError(f"lookup needs row numbers of shape (batch,), found {rows.shape}")
-    _check_rows("rows", rows, table)
+    _check_rows("rows", rows, 1, table)
     out = np.zeros((len(rows), table.dim), dtype=table.data.dtype)
     parameter.workers.run(gather_rows, len(rows), table.indptr, table.indices, table.data, rows, out)
     return out

@@ -103,13 +103,25 @@ class Tape:
         Raises
         ------
         ValueError
-            If ``loss`` is not a scalar of this tape.
+            If ``loss`` is not a scalar, or a variable belongs to another tape.
+        TypeError
+            If ``loss`` is a plain value, or a variable stands where a primitive has no vjp.
+
+        Notes
+        -----
+        Returned arrays may share memory with each other and may be read-only; copy before writing.
         """
-        if loss.tape is not self or np.shape(loss.value) != ():
+        if not isinstance(loss, Var):
+            raise TypeError(
+                f"the loss is {type(loss).__name__}; it does not depend on a variable of this tape"
+            )
+        if np.shape(loss.value) != ():
             raise ValueError(
-                f"backward needs a scalar of this tape, found shape {np.shape(loss.value)}; "
+                f"backward needs a scalar, found shape {np.shape(loss.value)}; "
                 "reduce the loss with total() or mean()"
             )
+        if any(var.tape is not self for var in (loss, *inputs)):
+            raise ValueError("backward was given a variable of another tape")
         gradients: list[Any] = [None] * self._n_vars
         gradients[loss.index] = np.ones_like(loss.value)
         wanted = {var.index for var in inputs}
@@ -120,7 +132,6 @@ class Tape:
             if record.answer.index not in wanted:
                 gradients[record.answer.index] = None  # no longer needed: release the memory
             values = [_value(arg) for arg in record.args]
-            # None, or gradients for all Var arguments at once.
             for arg, vjp in zip(record.args, record.primitive.vjps, strict=False):
                 if not isinstance(arg, Var):
                     continue
@@ -153,12 +164,15 @@ class Primitive:
         self.vjps = vjps
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute, and record the call on the tape of the first variable among the arguments."""
+        """Compute, and record the call on the tape of the variables among the arguments."""
         value = self.forward(*[_value(arg) for arg in args], **kwargs)
-        for arg in args:
-            if isinstance(arg, Var):
-                return arg.tape.record(self, args, kwargs, value)
-        return value
+        tapes = {id(arg.tape): arg.tape for arg in args if isinstance(arg, Var)}
+        if not tapes:
+            return value
+        if len(tapes) > 1:
+            raise ValueError(f"{self.name} was given variables of different tapes")
+        (tape,) = tapes.values()
+        return tape.record(self, args, kwargs, value)
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"

@@ -175,11 +175,15 @@ class TableGradient:
             values[np.arange(len(gradient.values)) + shift] += gradient.values
         return TableGradient(rows, counts, starts, values)
 
+    def entries(self, table: SparseTable) -> IntArray:
+        """Numbers of the table's stored entries that ``values`` belong to, ascending."""
+        shift = np.repeat(table.indptr[self.rows] - self.starts[:-1], np.diff(self.starts))
+        return np.arange(len(self.values)) + shift
+
     def to_scipy(self, table: SparseTable) -> sparse.csr_array:
         """Return a scipy CSR array with the pattern of ``table`` on the touched rows."""
         lengths = np.zeros(table.n_rows, dtype=np.int64)
         lengths[self.rows] = np.diff(self.starts)
         indptr = np.concatenate([[0], np.cumsum(lengths)])
-        where = np.repeat(table.indptr[self.rows] - self.starts[:-1], np.diff(self.starts))
-        columns = table.indices[np.arange(len(self.values)) + where]
+        columns = table.indices[self.entries(table)]
         return sparse.csr_array((self.values, columns, indptr), shape=table.shape)
