@@ -10,17 +10,12 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections import deque
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import NoReturn
 
-import numpy as np
-from numpy.typing import NDArray
-
+from sparserec_np.data.blocks import CarefulBlock, FastBlock, LineFeed, split_fast
 from sparserec_np.data.columns import Column, IdColumn, TimeColumn, WeightColumn
-from sparserec_np.data.digits import PADDING, parse_decimals, parse_integers
 from sparserec_np.data.pairs import Ids, Rows
 from sparserec_np.data.sniff import (
     BLANKS,
@@ -38,7 +33,6 @@ from sparserec_np.data.source import Source
 from sparserec_np.errors import DataError, SettingError
 
 _SAMPLE_LINES = 200
-_STAND_IN = b"\x1f"  # one byte in place of a longer separator
 
 
 @dataclass(frozen=True)
@@ -135,13 +129,13 @@ class _Reader:
         n_rows = 0
         line = 1
         for line, raw in self._blocks:
-            block: _FastBlock | _CarefulBlock | None = _split_fast(raw, self._layout)
+            block: FastBlock | CarefulBlock | None = split_fast(raw, self._layout)
             if block is None:
                 block = self._split_carefully(raw, line)
             try:
                 self._add(block)
             except ValueError:
-                careful = block if isinstance(block, _CarefulBlock) else self._split_carefully(raw, line)
+                careful = block if isinstance(block, CarefulBlock) else self._split_carefully(raw, line)
                 self._blame(careful)
             n_rows += block.n_rows
         if not n_rows:
@@ -155,10 +149,10 @@ class _Reader:
         times = self._times.finish() if self._times in self._columns else None
         return Table(self._name, self._layout, Rows(users, items, weights, times), user_ids, item_ids)
 
-    def _add(self, block: _FastBlock | _CarefulBlock) -> None:
+    def _add(self, block: FastBlock | CarefulBlock) -> None:
         if block.n_rows == 0:
             return
-        if isinstance(block, _CarefulBlock) and any(len(row) != self._layout.n_fields for row in block.rows):
+        if isinstance(block, CarefulBlock) and any(len(row) != self._layout.n_fields for row in block.rows):
             raise ValueError
         for column in self._columns:
             column.add(block.fields(self._layout.columns[column.role]))
@@ -191,17 +185,15 @@ class _Reader:
         sep = sep or find_separator(lines, where)
         return find_layout(split_lines(lines, sep), sep, choices, header, where)
 
-    def _split_carefully(self, raw: bytes, line: int) -> _CarefulBlock:
+    def _split_carefully(self, raw: bytes, line: int) -> CarefulBlock:
         """Split a block into rows with their line numbers; a quoted field may pull in further blocks."""
         text = self._decode(raw, line)
         separator = self._layout.separator
         if not (uses_quotes(separator) and '"' in text):
             numbered = [(n, row) for n, row in enumerate(text.split("\n"), line) if row.strip(" \r")]
-            return _CarefulBlock(
-                [split_line(row, separator) for _, row in numbered], [n for n, _ in numbered]
-            )
-        block = _CarefulBlock([], [])
-        feed = _Feed(text, self._more_text)
+            return CarefulBlock([split_line(row, separator) for _, row in numbered], [n for n, _ in numbered])
+        block = CarefulBlock([], [])
+        feed = LineFeed(text, self._more_text)
         rows = csv.reader(feed, delimiter=separator, strict=True, skipinitialspace=True)
         begin = line
         while feed:
@@ -245,7 +237,7 @@ class _Reader:
             f"{self._name}, line {line}, column {column}: found {found}; expected text in UTF-8; {mend}"
         )
 
-    def _blame(self, block: _CarefulBlock) -> NoReturn:
+    def _blame(self, block: CarefulBlock) -> NoReturn:
         """Raise the error that names the first field to be wrong."""
         layout = self._layout
         for line, row in zip(block.lines, block.rows, strict=True):
@@ -266,166 +258,6 @@ class _Reader:
                         f"{shorten(row[position])}; expected {expected}"
                     )
         raise AssertionError("a block was refused for no field")
-
-
-class _FastBlock:
-    """A block whose fields are known by where they begin and end."""
-
-    def __init__(
-        self,
-        data: bytes,
-        separator: bytes,
-        buffer: NDArray[np.uint8],
-        starts: NDArray[np.int64],
-        ends: NDArray[np.int64],
-    ) -> None:
-        self.n_rows, self._n_fields = ends.shape
-        self._data = data
-        self._separator = separator
-        self._buffer = buffer
-        self._starts = starts
-        self._ends = ends
-        self._texts: list[str] | None = None
-        self._has_blanks = False
-
-    def fields(self, position: int) -> _FastFields:
-        """Return a column."""
-        return _FastFields(self, position, self._buffer, self._starts[:, position], self._ends[:, position])
-
-    def texts(self, position: int) -> list[str]:
-        """Return a column as text."""
-        if self._texts is None:
-            # Every quote encloses a whole field, or the block would not be here.
-            data = self._data.replace(b"\n", self._separator).replace(b'"', b"")
-            self._texts = data.decode().split(self._separator.decode())
-            blanks = (blank.encode() for blank in BLANKS)
-            self._has_blanks = any(blank in data for blank in blanks if blank != self._separator)
-        texts = self._texts[position : self.n_rows * self._n_fields : self._n_fields]
-        return [text.strip(BLANKS) for text in texts] if self._has_blanks else texts
-
-
-@dataclass(frozen=True)
-class _FastFields:
-    block: _FastBlock
-    position: int
-    buffer: NDArray[np.uint8]
-    starts: NDArray[np.int64]
-    ends: NDArray[np.int64]
-
-    def integers(self, *, canonical: bool = False) -> NDArray[np.int64] | None:
-        if canonical and np.any((self.buffer[self.starts] == ord("0")) & (self.ends - self.starts > 1)):
-            return None
-        return parse_integers(self.buffer, self.starts, self.ends)
-
-    def decimals(self) -> NDArray[np.float64] | None:
-        return parse_decimals(self.buffer, self.starts, self.ends)
-
-    def texts(self) -> list[str]:
-        return self.block.texts(self.position)
-
-
-@dataclass(frozen=True)
-class _CarefulBlock:
-    """A block split into rows, with the line on which each begins."""
-
-    rows: list[list[str]]
-    lines: list[int]
-
-    @property
-    def n_rows(self) -> int:
-        return len(self.rows)
-
-    def fields(self, position: int) -> _CarefulFields:
-        """Return a column."""
-        return _CarefulFields([row[position] for row in self.rows])
-
-
-class _CarefulFields:
-    def __init__(self, texts: list[str]) -> None:
-        self._texts = texts
-
-    def integers(self, *, canonical: bool = False) -> None:
-        return None
-
-    def decimals(self) -> None:
-        return None
-
-    def texts(self) -> list[str]:
-        return self._texts
-
-
-class _Feed:
-    """Lines for the csv module; false once the text that it was made for is used up.
-
-    A row whose quoted field goes on beyond the text makes it ask for more. What was handed out stays in
-    `taken` until that is cleared.
-    """
-
-    def __init__(self, text: str, more: Callable[[], str | None]) -> None:
-        self._lines = self._split(text)
-        self._more = more
-        self.taken: list[str] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._lines)
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        if not self._lines:
-            text = self._more()
-            if text is None:
-                raise StopIteration
-            self._lines = self._split(text)
-        self.taken.append(self._lines.popleft())
-        return self.taken[-1]
-
-    @staticmethod
-    def _split(text: str) -> deque[str]:
-        return deque(line + "\n" for line in text.removesuffix("\n").split("\n"))
-
-
-def _split_fast(data: bytes, layout: Layout) -> _FastBlock | None:
-    """Find all fields of a block at once, or return None where that needs more care."""
-    if b"\0" in data or not _is_utf8(data):
-        return None
-    if b"\r" in data:
-        data = data.replace(b"\r\n", b"\n")
-    if b"\n\n" in data or data.startswith(b"\n"):
-        data = re.sub(rb"\n{2,}", b"\n", data).lstrip(b"\n")
-    separator = layout.separator.encode()
-    if separator == b" " and re.search(rb"[\t\r]|  |^ | $", data, re.MULTILINE):
-        return None
-    if len(separator) > 1:
-        if _STAND_IN in data:
-            return None
-        data = data.replace(separator, _STAND_IN)
-        separator = _STAND_IN
-
-    buffer = np.frombuffer(bytes(PADDING) + data, dtype=np.uint8)
-    is_newline = buffer == ord("\n")
-    flat = np.flatnonzero(is_newline | (buffer == ord(separator)))
-    if flat.size != np.count_nonzero(is_newline) * layout.n_fields:
-        return None
-    ends = flat.reshape(-1, layout.n_fields)
-    if not is_newline[ends[:, -1]].all():
-        return None
-    starts = np.append(PADDING, flat + 1)[:-1].reshape(ends.shape)
-    n_quotes = data.count(b'"')
-    if n_quotes:
-        quoted = (buffer[starts] == ord('"')) & (buffer[ends - 1] == ord('"')) & (ends - starts > 1)
-        if n_quotes != 2 * np.count_nonzero(quoted):
-            return None  # a quote inside a field, or a separator between quotes
-        starts, ends = starts + quoted, ends - quoted
-    return _FastBlock(data, separator, buffer, starts, ends)
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        return data.isascii() or bool(data.decode())
-    except UnicodeDecodeError:
-        return False
 
 
 def _badly_quoted(row: str, separator: str) -> tuple[int, str]:

@@ -93,11 +93,13 @@ def find_separator(lines: Sequence[str], where: str) -> str:
     DataError
         If no separator gives more than one column.
     """
-    best, most = "", 0
+    best, most = "", 0.0
     for separator in SEPARATORS:
         n_fields = Counter(map(len, split_lines(lines, separator)))
         n_fields.pop(1, None)
-        agreeing = max(n_fields.values(), default=0)
+        agreeing = max(n_fields.values(), default=0) / (
+            2 if separator == " " else 1
+        )  # dates, titles hold one
         if agreeing > most:
             best, most = separator, agreeing
     if not best:
@@ -190,12 +192,16 @@ def find_layout(
 
 def _is_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
     """Return whether the first row holds names: known ones, or words where all else is numbers."""
+    if any(map(_is_number, first)):
+        return False
     for position, text in enumerate(first):
         below = [row[position] for row in rest if position < len(row)]
-        if _plain(text) in (*_NAMES["user"], *_NAMES["item"]) and text not in below:
+        plain = _plain(text)
+        # A single letter may be anybody's id.
+        if len(plain) > 1 and plain in (*_NAMES["user"], *_NAMES["item"]) and text not in below:
             return True
         wordy = text != "" and not any(character.isdigit() for character in text)
-        if wordy and below and all(_is_number(other) for other in below):
+        if wordy and below and all(map(_is_number, below)):
             return True
     return False
 

@@ -7,6 +7,7 @@ import gzip
 import io
 import lzma
 import random
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -158,6 +159,10 @@ def test_a_date_column_that_is_none_is_left_alone(write):
         ("user,item\nanna,heat\n", True),
         ("usr_key,mov_key\n1,2\n3,4\n", True),
         ("user;title\n1;2\n", True),
+        ("user;title\nanna;heat\n", True),
+        ("u,i\nanna,heat\n", False),
+        ("u,i\n1,2\n", True),
+        ("user,item\nitem,user\nuser,item\n", False),
     ],
 )
 def test_header_detection(write, text, header):
@@ -298,6 +303,8 @@ GOOD = "user,item,rating\n1,2,3\n"
         ("user,item,rating\nx,y\n", ["line 2", "column 3", "2 fields", "3 fields"]),
         ("user,item,time\n1,2,3\n1,2,soon\n", ["line 3", 'column 3 ("time")', "'soon'", "ISO date"]),
         ("user,item,time\n1,2,3\n1,2,nan\n", ["line 3", 'column 3 ("time")', "'nan'"]),
+        ("1,2,x\n1,2,3\n", ["line 1", "column 3:", "'x'", "a number"]),
+        ("a,1,2020-01-01 10:00\nb\nc,1,2020-01-01 10:00\n", ["line 2", "column 2", "1 field", "3 fields"]),
         ("1,2,3\n1,2,x\n", ["line 2", "column 3:", "'x'", "a number"]),
         ("foo,bar\n1,2\n", ["line 1", "'foo', 'bar'", "user=NAME"]),
         ("user,bar\n1,2\n", ["line 1", "'user', 'bar'", "item=NAME"]),
@@ -405,3 +412,27 @@ def test_any_text_is_read_or_refused(tmp_path_factory, content):
     path.write_bytes(content.encode())
     with contextlib.suppress(DataError):
         Interactions.from_csv(path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="measures memory as Linux reports it")
+def test_ten_million_rows_in_memory_in_proportion(tmp_path):
+    path = tmp_path / "large.csv"
+    lines = "".join(f"{n % 500:03},{n // 500},{n % 5 + 1}\n" for n in range(10**5)).encode()
+    with path.open("wb") as file:
+        file.write(b"user,item,rating\n")
+        for prefix in map(str, range(1, 101)):
+            at = prefix.encode()
+            file.write((at + lines.replace(b"\n", b"\n" + at))[: -len(at)])
+    script = (
+        "import resource, sys; from sparserec_np.data import Interactions\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+        "before = peak()\n"
+        "interactions = Interactions.from_csv(sys.argv[1])\n"
+        "print(interactions.n_interactions, *interactions.user_items.shape, peak() - before)"
+    )
+    command = [sys.executable, "-c", script, path]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    *counts, n_bytes = map(int, out.split())
+    assert counts == [10**7, 50_000, 200]
+    assert n_bytes < 50 * 10**7
