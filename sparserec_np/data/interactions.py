@@ -58,7 +58,7 @@ class ReadSummary:
             lines.append("columns: " + ", ".join(f"{role} = {name}" for role, name in self.columns.items()))
         lines += [f"{count:,} rows dropped: {reason}" for reason, count in self.dropped.items()]
         if self.merged:
-            lines.append(f"{self.merged:,} rows repeated a pair and were merged, weights summed")
+            lines.append(f"{self.merged:,} rows repeated a pair: merged, weights summed where given")
         return lines
 
     def __str__(self) -> str:
@@ -274,7 +274,8 @@ class Interactions:
             raise DataError(
                 f"matrix is of type {matrix.dtype}; expected real numbers; convert it with astype"
             )
-        user_items = sp.csr_array(matrix, dtype=np.float32, copy=True)
+        with np.errstate(over="ignore"):
+            user_items = sp.csr_array(matrix, dtype=np.float32, copy=True)
         n_stored = user_items.nnz
         _refuse_values(user_items)
         user_items.sum_duplicates()

@@ -97,9 +97,9 @@ def find_separator(lines: Sequence[str], where: str) -> str:
     for separator in SEPARATORS:
         n_fields = Counter(map(len, split_lines(lines, separator)))
         n_fields.pop(1, None)
-        agreeing = max(n_fields.values(), default=0) / (
-            2 if separator == " " else 1
-        )  # dates, titles hold one
+        agreeing: float = max(n_fields.values(), default=0)
+        if separator == " ":
+            agreeing /= 2  # dates and titles hold one, whatever separates the fields
         if agreeing > most:
             best, most = separator, agreeing
     if not best:

@@ -19,6 +19,7 @@ from sparserec_np.runtime.ids import IdMap
 
 _MAIN_SHARE = (0.7, 1.0)  # how far a user or item belongs to its main taste, uniformly drawn
 _ROUNDS = 12  # of drawing anew what was drawn before; what is then missing is drawn among the unseen
+_CHUNK = 1 << 20  # pairs drawn at a time, as drawing takes a dozen numbers for each
 _YEAR = 365.0 * 24 * 3600
 _FIRST_TIME = 1_600_000_000.0
 
@@ -177,11 +178,14 @@ def _draw_pairs(
     missing = activity
     for _ in range(_ROUNDS):
         users = np.repeat(np.arange(activity.size, dtype=np.int32), missing)
-        items = draw(users, rng)
-        is_noise = rng.random(users.size, dtype=np.float32) < noise
-        items[is_noise] = rng.integers(0, n_items, int(np.count_nonzero(is_noise)), dtype=np.int32)
-        new = users.astype(np.int64) * n_items + items
-        del users, items, is_noise
+        new = users.astype(np.int64) * n_items
+        for begin in range(0, users.size, _CHUNK):
+            chunk = slice(begin, begin + _CHUNK)
+            items = draw(users[chunk], rng)
+            is_noise = rng.random(items.size, dtype=np.float32) < noise
+            items[is_noise] = rng.integers(0, n_items, int(np.count_nonzero(is_noise)), dtype=np.int32)
+            new[chunk] += items
+        del users
         # Of equal keys one stays. A stable sort of two sorted stretches is a merge.
         new.sort()
         keys = np.concatenate([keys, new])

@@ -160,6 +160,7 @@ def test_matrix_ids():
         (sp.csr_array(np.array([[1, 0], [0, -1.5]])), r"matrix\[1, 1\] is -1.5"),
         (sp.csr_array(np.array([[0, np.nan]])), r"matrix\[0, 1\] is nan"),
         (sp.csr_array(np.array([[0], [np.inf]])), r"matrix\[1, 0\] is inf"),
+        (sp.csr_array(np.array([[1e39]])), r"matrix\[0, 0\] is inf"),
         (sp.csr_array(np.array([[1j]])), "of type complex128"),
         (sp.csr_array((3, 3)), "holds nothing but 0"),
         (sp.csr_array((0, 3)), "holds nothing but 0"),

@@ -63,7 +63,7 @@ def test_long_tail():
 
 
 def test_tastes_beat_popularity():
-    interactions = make_interactions(1000, 500, 25000, random_state=0)
+    interactions = make_interactions(500, 300, 12000, random_state=0)
     train, held_out = split_random(interactions, 0.2, random_state=0)
     seen = train.user_items.toarray()
     left, strength, right = np.linalg.svd(seen / np.sqrt(1 + seen.sum(axis=0)), full_matrices=False)
