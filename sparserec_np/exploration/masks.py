@@ -64,11 +64,17 @@ def nmf_factors(
     normalised = sparse.csr_matrix(
         (values.astype(np.float32), user_items.indices, user_items.indptr), shape=user_items.shape
     )
-    solver = NMF(rank, init="nndsvda", max_iter=_NMF_ROUNDS, tol=1e-5, random_state=int(rng.integers(2**31)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # stopping early is meant
-        found_w = solver.fit_transform(normalised)
-    found_h = solver.components_.T
+    seed = int(rng.integers(2**31))
+    # The start from singular vectors is the better one, but where the matrix has a lower rank it may divide
+    # 0 by 0 and give NaN throughout.
+    for init in ("nndsvda", "random"):
+        solver = NMF(rank, init=init, max_iter=_NMF_ROUNDS, tol=1e-5, random_state=seed)
+        with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+            warnings.simplefilter("ignore", ConvergenceWarning)  # stopping early is meant
+            found_w = solver.fit_transform(normalised)
+        found_h = solver.components_.T
+        if np.isfinite(found_w).all() and np.isfinite(found_h).all():
+            break
 
     # W and H share each component's scale by chance; give both the geometric mean.
     norms_w = np.linalg.norm(found_w, axis=0)
@@ -82,15 +88,19 @@ def nmf_factors(
     return W, H
 
 
-def strongest_entries(scores: npt.NDArray[Any], n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Positions of the ``n`` entries to store: the largest, but no row goes without while that can be.
+def strongest_entries(
+    scores: npt.NDArray[Any], n: int, needed: npt.NDArray[np.bool_], rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Positions of the ``n`` entries to store: the largest, but each needed row gets one while that can be.
 
     Parameters
     ----------
     scores : float array (n_rows, dim)
-        Non-negative. A row of zeros asks for nothing and may stay empty.
+        Non-negative.
     n : int
         How many, 0 … n_rows · dim.
+    needed : bool array (n_rows,)
+        Rows that something is to be learnt about; the others may stay empty.
     rng : numpy.random.Generator
         Chooses among the zeros where the positive scores do not suffice.
 
@@ -101,8 +111,11 @@ def strongest_entries(scores: npt.NDArray[Any], n: int, rng: np.random.Generator
     """
     n_rows, dim = scores.shape
     flat = scores.reshape(-1)
-    best = np.arange(n_rows) * dim + scores.argmax(axis=1)
-    best = best[flat[best] > 0]
+    column = scores.argmax(axis=1)
+    # A factorisation with too few columns says nothing about some rows: any column is as good.
+    silent = np.flatnonzero(needed & (flat[np.arange(n_rows) * dim + column] == 0))
+    column[silent] = rng.integers(dim, size=len(silent))
+    best = (np.arange(n_rows) * dim + column)[needed]
     if n <= len(best):
         return best[largest(flat[best], n)]
     ranked = flat.copy()
@@ -154,10 +167,11 @@ def nmf_tables(
     with threadpool_limits(1):
         factors = nmf_factors(user_items, dim, rng)
     tables = []
-    for factor, n in zip(factors, budget, strict=True):
+    degrees = (np.diff(user_items.indptr), np.bincount(user_items.indices, minlength=user_items.shape[1]))
+    for factor, n, degree in zip(factors, budget, degrees, strict=True):
         lengths = np.linalg.norm(factor, axis=1, keepdims=True)
         factor /= np.where(lengths > 0, lengths, 1)
-        positions = strongest_entries(factor, n, rng)
+        positions = strongest_entries(factor, n, degree > 0, rng)
         table = SparseTable.from_positions(positions, factor.shape)
         table.data[:] = factor.reshape(-1)[positions]
         # Entries that the factorisation left at 0 need a start from which both tables can move.
