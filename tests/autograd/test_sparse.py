@@ -183,7 +183,7 @@ def test_a_table_may_meet_itself():
     np.testing.assert_allclose(dense_gradient(gradient, A), (by_left + by_right) * mask(A), atol=1e-13)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_number_of_threads_does_not_change_a_bit(seed):
     results = []

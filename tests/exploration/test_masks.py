@@ -102,7 +102,7 @@ def test_random_positions_above_one_half_are_uniform_too():
     assert chisquare(counts).pvalue > 1e-3
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     n_users=st.integers(1, 40),
     n_items=st.integers(1, 40),
