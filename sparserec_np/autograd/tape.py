@@ -57,12 +57,14 @@ class Var:
 
 @dataclass(frozen=True)
 class _Record:
-    """One call: the primitive, its arguments as given and the index of its answer on the tape."""
+    """One call, in plain values: no reference leads back to the tape, so it is freed when it goes."""
 
     primitive: Primitive
-    args: tuple[Any, ...]
+    values: tuple[Any, ...]
     kwargs: dict[str, Any]
-    answer: Var
+    sources: tuple[int | None, ...]  # where the arguments stand on the tape, None for constants
+    answer: Any
+    index: int  # where the answer stands
 
 
 class Tape:
@@ -81,7 +83,9 @@ class Tape:
     def record(self, primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any) -> Var:
         """Note that ``primitive(*args, **kwargs)`` gave ``value``."""
         answer = self.variable(value)
-        self._records.append(_Record(primitive, args, kwargs, answer))
+        values = tuple(_value(arg) for arg in args)
+        sources = tuple(arg.index if isinstance(arg, Var) else None for arg in args)
+        self._records.append(_Record(primitive, values, kwargs, sources, value, answer.index))
         return answer
 
     def backward(self, loss: Var, inputs: list[Var]) -> list[Any]:
@@ -126,20 +130,19 @@ class Tape:
         gradients[loss.index] = np.ones_like(loss.value)
         wanted = {var.index for var in inputs}
         for record in reversed(self._records):
-            g = gradients[record.answer.index]
+            g = gradients[record.index]
             if g is None:
                 continue
-            if record.answer.index not in wanted:
-                gradients[record.answer.index] = None  # no longer needed: release the memory
-            values = [_value(arg) for arg in record.args]
-            for arg, vjp in zip(record.args, record.primitive.vjps, strict=False):
-                if not isinstance(arg, Var):
+            if record.index not in wanted:
+                gradients[record.index] = None  # no longer needed: release the memory
+            for source, vjp in zip(record.sources, record.primitive.vjps, strict=False):
+                if source is None:
                     continue
                 if vjp is None:
                     raise TypeError(f"{record.primitive.name} has no vjp for one of its variables")
-                part = vjp(g, record.answer.value, *values, **record.kwargs)
-                known = gradients[arg.index]
-                gradients[arg.index] = part if known is None else known + part
+                part = vjp(g, record.answer, *record.values, **record.kwargs)
+                known = gradients[source]
+                gradients[source] = part if known is None else known + part
         return [gradients[var.index] for var in inputs]
 
 

@@ -2,7 +2,7 @@
 
 from sparserec_np.exploration.masks import MASKS, nmf_factors, nmf_tables, random_tables, split_budget
 from sparserec_np.exploration.probes import draw_probes, sample_rows
-from sparserec_np.exploration.prune_grow import Replacement, inactive_candidates, replace
+from sparserec_np.exploration.prune_grow import Replacement, inactive_scores, replace
 from sparserec_np.exploration.schedule import CosineSchedule
 from sparserec_np.exploration.selection import largest, smallest
 
@@ -11,7 +11,7 @@ __all__ = [
     "CosineSchedule",
     "Replacement",
     "draw_probes",
-    "inactive_candidates",
+    "inactive_scores",
     "largest",
     "nmf_factors",
     "nmf_tables",

@@ -36,28 +36,35 @@ class Replacement:
     n_replaced: int
 
 
-def inactive_candidates(
-    table: SparseTable, slots: npt.NDArray[np.int32], accumulators: npt.NDArray[Any]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
-    """Inactive entries of the probe rows that have a gradient.
+def inactive_scores(parameter: Parameter) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+    """How much the loss asks for each inactive entry of the probe rows.
 
     Returns
     -------
-    positions : int64 array
-        ``row · dim + column``, ascending.
-    scores : float array
-        Absolute accumulated gradient, positive.
+    rows : int64 array (n_probe_rows,)
+        The probe rows, ascending.
+    scores : float array (n_probe_rows, dim)
+        Absolute accumulated gradients, 0 where an entry is stored already.
     """
-    rows = np.flatnonzero(slots >= 0)
-    scores = np.abs(accumulators[slots[rows]])
+    table = parameter.table
+    rows = np.flatnonzero(parameter.slots >= 0)
+    scores = parameter.accumulators[parameter.slots[rows]]
+    np.abs(scores, out=scores)
     # The stored entries of the probe rows are no candidates.
     lengths = table.indptr[rows + 1] - table.indptr[rows]
     owner = np.repeat(np.arange(len(rows)), lengths)
     ends = np.cumsum(lengths)
     entries = np.arange(len(owner)) + np.repeat(table.indptr[rows] - (ends - lengths), lengths)
     scores[owner, table.indices[entries]] = 0
-    slot, column = np.nonzero(scores)
-    return rows[slot].astype(np.int64) * table.dim + column, scores[slot, column]
+    return rows, scores
+
+
+def _most_wanted(parameter: Parameter, n: int) -> npt.NDArray[np.int64]:
+    """Positions of the ``n`` inactive entries with the largest scores, ascending; none that scores 0."""
+    rows, scores = inactive_scores(parameter)
+    dim = parameter.table.dim
+    chosen = largest(scores.reshape(-1), min(n, int(np.count_nonzero(scores))))
+    return rows[chosen // dim] * dim + chosen % dim
 
 
 def replace(parameter: Parameter, n: int) -> Replacement:
@@ -76,9 +83,8 @@ def replace(parameter: Parameter, n: int) -> Replacement:
     Replacement
     """
     table = parameter.table
-    positions, scores = inactive_candidates(table, parameter.slots, parameter.accumulators)
-    n = min(n, len(positions), table.nnz)
-    grown = positions[largest(scores, n)]
+    grown = _most_wanted(parameter, min(n, table.nnz))
+    n = len(grown)
     keep = np.ones(table.nnz, dtype=bool)
     keep[smallest(np.abs(table.data), n)] = False
     kept = np.flatnonzero(keep)

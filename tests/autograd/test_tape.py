@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -86,3 +89,18 @@ def test_variables_show_shape_and_value():
     var = ag.Tape().variable(np.zeros((2, 3)))
     assert var.shape == (2, 3)
     assert repr(var).startswith("Var(array(")
+
+
+def test_a_tape_is_freed_as_soon_as_it_is_dropped():
+    # Without waiting for the garbage collector: a step's arrays must not outlive the step.
+    gc.disable()
+    try:
+        tape = ag.Tape()
+        x = tape.variable(np.ones(3))
+        y = ag.exp(x)
+        watched = [weakref.ref(tape), weakref.ref(y.value)]
+        tape.backward(ag.total(y), [x])
+        del tape, x, y
+        assert [ref() for ref in watched] == [None, None]
+    finally:
+        gc.enable()

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from tables_by_hand import dense, mask, random_table
 
 from sparserec_np.autograd import Parameter
-from sparserec_np.exploration import draw_probes, inactive_candidates, replace
+from sparserec_np.exploration import draw_probes, inactive_scores, replace
 from sparserec_np.optim import OPTIMIZERS
 from sparserec_np.training import Side
 
@@ -37,11 +37,10 @@ def inactive_gradients(parameter):
 
 
 @given(parameters())
-def test_candidates_are_the_inactive_entries_with_a_gradient(parameter):
-    positions, scores = inactive_candidates(parameter.table, parameter.slots, parameter.accumulators)
-    expected = inactive_gradients(parameter).reshape(-1)
-    np.testing.assert_array_equal(positions, np.flatnonzero(expected > 0))
-    np.testing.assert_array_equal(scores, expected[positions])
+def test_scores_are_the_gradients_of_the_probe_rows_where_nothing_is_stored(parameter):
+    rows, scores = inactive_scores(parameter)
+    np.testing.assert_array_equal(rows, np.flatnonzero(parameter.slots >= 0))
+    np.testing.assert_array_equal(scores, np.nan_to_num(inactive_gradients(parameter)[rows]))
 
 
 @given(parameters(), st.integers(0, 70))
