@@ -22,7 +22,7 @@ from sparserec_np.autograd.primitives import (
     tanh,
     total,
 )
-from sparserec_np.autograd.sparse import Parameter, dot, lookup
+from sparserec_np.autograd.sparse import Parameter, dot, lookup, match, propagate
 from sparserec_np.autograd.tape import Primitive, Tape, Var
 
 __all__ = [
@@ -41,11 +41,13 @@ __all__ = [
     "log_sigmoid",
     "logsumexp",
     "lookup",
+    "match",
     "maximum",
     "mean",
     "multiply",
     "negative",
     "power",
+    "propagate",
     "sigmoid",
     "sqrt",
     "square",

@@ -12,14 +12,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from sparserec_np.autograd.tape import Primitive
 from sparserec_np.kernels.embedding import (
+    combine_rows,
+    dense_partners_vjp,
     dot_rows,
     dot_rows_vjp,
     gather_rows,
     gather_rows_vjp,
     group_rows,
+    match_rows,
+    match_rows_dense_vjp,
 )
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.tables import SparseTable, TableGradient
@@ -183,4 +188,109 @@ rows : int array (batch,)
 Returns
 -------
 Var of float array (batch, dim)
+"""
+
+
+def _propagate(parameter: Parameter, weights: sparse.csr_array) -> Any:
+    table = parameter.table
+    if weights.shape[1] != table.n_rows:
+        raise ValueError(
+            f"weights must have a column for each of the {table.n_rows} rows of the table, "
+            f"found shape {weights.shape}"
+        )
+    out = np.zeros((weights.shape[0], table.dim), dtype=table.data.dtype)
+    parameter.workers.run(
+        combine_rows, len(out), table.indptr, table.indices, table.data,
+        weights.indptr, weights.indices, weights.data, out,
+    )  # fmt: skip
+    return out
+
+
+def _propagate_vjp(g: Any, ans: Any, parameter: Parameter, weights: sparse.csr_array) -> TableGradient:
+    owners = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
+    return _dense_partners_vjp(parameter, weights.indices, weights.data, owners, g)
+
+
+def _dense_partners_vjp(
+    parameter: Parameter, rows: Rows, weights: Any, partners: Rows, dense: Any
+) -> TableGradient:
+    gradient, offsets, order = parameter.new_gradient(rows)
+    table = parameter.table
+    parameter.workers.run_cuts(
+        dense_partners_vjp, parameter.cuts(offsets), gradient.rows, offsets, order,
+        np.ascontiguousarray(weights).reshape(-1), partners, max(1, len(rows) // max(1, len(partners))),
+        np.ascontiguousarray(dense), table.indptr, table.indices, gradient.starts, gradient.values,
+        parameter.slots, parameter.accumulators,
+    )  # fmt: skip
+    return gradient
+
+
+propagate = Primitive("propagate", _propagate, _propagate_vjp, None)
+propagate.__doc__ = """Weighted sums of table rows, dense: ``out = weights @ table``, one step over a graph.
+
+Parameters
+----------
+parameter : Var of Parameter, or Parameter
+    The table.
+weights : csr_array (batch, n_rows)
+    Who gets how much of which row.
+
+Returns
+-------
+Var of float array (batch, dim)
+"""
+
+
+def _match(dense: Any, parameter: Parameter, owners: Rows, rows: Rows) -> Any:
+    table = parameter.table
+    _check_rows("rows", rows, 2, table)
+    if dense.ndim != 2 or dense.shape[1] != table.dim:
+        raise ValueError(f"match needs dense rows of width {table.dim}, found shape {dense.shape}")
+    if len(owners) != len(rows) or (len(owners) and not 0 <= owners.min() <= owners.max() < len(dense)):
+        raise ValueError(
+            f"match needs for each of the {len(rows)} examples one of the {len(dense)} dense rows"
+        )
+    out = np.empty(rows.shape, dtype=table.data.dtype)
+    parameter.workers.run(
+        match_rows, len(rows), dense, owners, table.indptr, table.indices, table.data, rows, out
+    )
+    return out
+
+
+def _match_dense_vjp(g: Any, ans: Any, dense: Any, parameter: Parameter, owners: Rows, rows: Rows) -> Any:
+    table = parameter.table
+    counts = np.bincount(owners, minlength=len(dense))
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    order = np.argsort(owners, kind="stable")
+    out = np.zeros_like(dense)
+    parameter.workers.run(
+        match_rows_dense_vjp, len(dense), offsets, order, np.ascontiguousarray(g),
+        table.indptr, table.indices, table.data, rows, out, min_share=16,
+    )  # fmt: skip
+    return out
+
+
+def _match_table_vjp(
+    g: Any, ans: Any, dense: Any, parameter: Parameter, owners: Rows, rows: Rows
+) -> TableGradient:
+    return _dense_partners_vjp(parameter, rows.reshape(-1), g, owners, dense)
+
+
+match = Primitive("match", _match, _match_dense_vjp, _match_table_vjp, None, None)
+match.__doc__ = """Dot products of dense rows and table rows: ``out[e, j] = ⟨dense[owners[e]], table[rows[e, j]]⟩``.
+
+Parameters
+----------
+dense : Var of float array, or float array (n, dim)
+    For instance what `propagate` made of a table.
+parameter : Var of Parameter, or Parameter
+    The table.
+owners : int array (batch,)
+    Rows of ``dense``.
+rows : int array (batch, m)
+    Rows of the table.
+
+Returns
+-------
+Var of float array (batch, m)
 """

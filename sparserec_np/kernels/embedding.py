@@ -135,3 +135,68 @@ def gather_rows_vjp(
             for c in range(dim):
                 probes[slot, c] += width[c]
         width[:] = 0
+
+
+@njit(cache=True, nogil=True)
+def combine_rows(start, stop, indptr, indices, data, w_indptr, w_indices, w_data, out):
+    """``out[e] += Σ_i w[e, i] · A[i]`` for the rows ``e`` of the part; ``w`` is CSR, ``out`` dense."""
+    for e in range(start, stop):
+        for k in range(w_indptr[e], w_indptr[e + 1]):
+            row, weight = w_indices[k], w_data[k]
+            for q in range(indptr[row], indptr[row + 1]):
+                out[e, indices[q]] += weight * data[q]
+
+
+@njit(cache=True, nogil=True)
+def match_rows(start, stop, dense, owners, indptr, indices, data, rows, out):
+    """``out[e, j] = ⟨dense[owners[e]], A[rows[e, j]]⟩`` for the examples ``e`` of the part."""
+    for e in range(start, stop):
+        left = dense[owners[e]]
+        for j in range(rows.shape[1]):
+            row = rows[e, j]
+            total = data.dtype.type(0)
+            for q in range(indptr[row], indptr[row + 1]):
+                total += left[indices[q]] * data[q]
+            out[e, j] = total
+
+
+@njit(cache=True, nogil=True)
+def match_rows_dense_vjp(start, stop, offsets, order, g, indptr, indices, data, rows, out):
+    """Gradient of ``dense`` in ``match_rows``; group ``b`` of ``order`` holds the examples of its row ``b``."""
+    for b in range(start, stop):
+        for k in range(offsets[b], offsets[b + 1]):
+            e = order[k]
+            for j in range(rows.shape[1]):
+                weight, row = g[e, j], rows[e, j]
+                if weight == 0:
+                    continue
+                for q in range(indptr[row], indptr[row + 1]):
+                    out[b, indices[q]] += weight * data[q]
+
+
+@njit(cache=True, nogil=True)
+def dense_partners_vjp(
+    start, stop, touched, offsets, order, weights, partners, partner_span, dense,
+    own_indptr, own_indices, value_starts, values, slots, probes,
+):  # fmt: skip
+    """Gradient of a table whose rows met rows of ``dense``: ``Σ_p weights[p] · dense[partner of p]``.
+
+    As `dot_rows_vjp` with a span of 1; pair ``p`` has the partner ``partners[p // partner_span]``.
+    """
+    for t in range(start, stop):
+        row = touched[t]
+        first, last = own_indptr[row], own_indptr[row + 1]
+        v = value_starts[t]
+        values[v : v + last - first] = 0
+        slot = slots[row]
+        for k in range(offsets[t], offsets[t + 1]):
+            p = order[k]
+            weight = weights[p]
+            if weight == 0:
+                continue
+            partner = dense[partners[p // partner_span]]
+            for q in range(last - first):
+                values[v + q] += weight * partner[own_indices[first + q]]
+            if slot >= 0:
+                for c in range(len(partner)):
+                    probes[slot, c] += weight * partner[c]
