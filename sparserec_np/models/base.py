@@ -17,7 +17,7 @@ from sparserec_np.data import Interactions, split_random
 from sparserec_np.errors import DataError, NotFittedError, SettingError
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import LOSSES, Loss
-from sparserec_np.models.fitting import Outcome, Record, build_trainer, run_epochs
+from sparserec_np.models.fitting import Outcome, Record, build_trainer, n_negatives, run_epochs
 from sparserec_np.models.settings import check_settings
 from sparserec_np.runtime import ModelData, Recommender, SeenItems, TableData, TopK, save_model
 from sparserec_np.tables import SparseTable, index_dtype
@@ -62,7 +62,7 @@ class SparseRecommender(BaseEstimator):
         data = (
             interactions if isinstance(interactions, Interactions) else Interactions.from_matrix(interactions)
         )
-        _check_enough(data)
+        _check_enough(data, ranks=n_negatives(self.get_params(deep=False), loss) > 0)
         split_seed, train_seed, refit_seed = _seed_sequence(self.random_state).spawn(3)
         history: list[Record] = []
 
@@ -276,16 +276,16 @@ class SparseRecommender(BaseEstimator):
             )
 
 
-def _check_enough(data: Interactions) -> None:
+def _check_enough(data: Interactions, ranks: bool) -> None:
     n_users, n_items = data.user_items.shape
     if data.n_interactions == 0:
         raise DataError("there are no interactions to learn from")
     if n_items < 2:
         raise DataError(f"there is {n_items} item; ranking needs at least 2")
-    if data.n_interactions == n_users * n_items and not data.weighted:
+    if data.n_interactions == n_users * n_items and (ranks or not data.weighted):
         raise DataError(
             f"every one of the {n_users} users has every one of the {n_items} items: there is nothing to "
-            "tell apart; give ratings, or keep only real positives (--min-rating)"
+            "tell apart; keep only real positives (--min-rating), or fit ratings with the loss 'squared'"
         )
 
 
@@ -301,12 +301,13 @@ def _popularity_metrics(train: Interactions, held_out: Interactions | None, work
 
 def _seed_sequence(random_state: Any) -> np.random.SeedSequence:
     """Make the root of everything random in a fit."""
-    if random_state is None or isinstance(random_state, int | np.integer):
+    if random_state is None or (isinstance(random_state, int | np.integer) and random_state >= 0):
         return np.random.SeedSequence(random_state)
     if isinstance(random_state, np.random.Generator):
         return np.random.SeedSequence(int(random_state.integers(2**63)))
     raise SettingError(
-        f"random_state is {random_state!r}; expected None, an integer or a numpy.random.Generator"
+        f"random_state is {random_state!r}; expected None, an integer of at least 0 "
+        "or a numpy.random.Generator"
     )
 
 
@@ -326,6 +327,8 @@ def _sparse_table(data: TableData) -> SparseTable:
 
 def _plain(value: Any) -> Any:
     """Turn a setting into JSON: a function into its name, a generator into its kind."""
+    if isinstance(value, np.generic):
+        value = value.item()
     try:
         json.dumps(value)
     except TypeError:

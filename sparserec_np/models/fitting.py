@@ -16,7 +16,7 @@ from sparserec_np.autograd import Parameter
 from sparserec_np.errors import SettingError
 from sparserec_np.exploration import MASKS, CosineSchedule, split_budget
 from sparserec_np.kernels.workers import Workers
-from sparserec_np.losses import Loss
+from sparserec_np.losses import Loss, squared
 from sparserec_np.optim import OPTIMIZERS
 from sparserec_np.sampling import NegativeSampler
 from sparserec_np.tables import SparseTable
@@ -49,6 +49,11 @@ class Outcome:
     validation: Record
 
 
+def n_negatives(settings: dict[str, Any], loss: Loss) -> int:
+    """Negatives per positive: as set, but none for a loss that would not look at them."""
+    return 0 if loss is squared else int(settings["negatives"])
+
+
 def build_trainer(
     settings: dict[str, Any],
     loss: Loss,
@@ -73,13 +78,25 @@ def build_trainer(
         Everything random follows from it.
     workers : Workers
         Threads to use; the result does not depend on their number.
+
+    Raises
+    ------
+    SettingError
+        If the density leaves a table without any entry.
     """
     rng = np.random.default_rng(seed)
     dim = settings["dim"]
+    budget = split_budget(settings["density"], *user_items.shape, dim)
+    for name, n_rows, n in zip(("user", "item"), user_items.shape, budget, strict=True):
+        if n == 0:
+            raise SettingError(
+                f"density is {settings['density']:g}, which leaves no entry in the {name} table of "
+                f"{n_rows} rows and dim {dim}; use a larger density or dim"
+            )
     tables = MASKS[settings["mask_init"]](
         user_items,
         dim,
-        split_budget(settings["density"], *user_items.shape, dim),
+        budget,
         scale=settings["init_scale"],
         rng=rng,
         workers=workers,
@@ -100,7 +117,7 @@ def build_trainer(
         examples=sparse.csr_array((targets, user_items.indices, user_items.indptr), shape=user_items.shape),
         loss=loss,
         sampler=NegativeSampler(user_items, settings["popularity_power"], int(rng.integers(2**63)), workers),
-        negatives=settings["negatives"],
+        negatives=n_negatives(settings, loss),
         batch_size=settings["batch_size"],
         schedule=CosineSchedule(
             settings["prune_fraction"],
