@@ -1,0 +1,103 @@
+"""What the benchmarks share: the data, a fresh process per measurement, tables and JSON."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sparserec_np.data import Interactions
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def gowalla() -> tuple[Interactions, Interactions]:
+    """Train and test part of Gowalla, the test part in the rows of the train part."""
+    train = Interactions.from_csv(_data("gowalla/train.csv.gz"))
+    return train, in_rows_of(train, Interactions.from_csv(_data("gowalla/test.csv.gz")))
+
+
+def movielens() -> Interactions:
+    """MovieLens 100K, ratings of 4 and 5 as positives."""
+    return Interactions.from_csv(_data("ml-100k/u.data.gz"), min_rating=4)
+
+
+def _data(name: str) -> Path:
+    path = DATA / name
+    if not path.exists():
+        sys.exit(f"this benchmark needs the data file shared/data/{name} beside the project; it is not there")
+    return path
+
+
+def in_rows_of(train: Interactions, other: Interactions) -> Interactions:
+    """The interactions of ``other`` whose user and item ``train`` knows, in its rows."""
+    from dataclasses import replace
+
+    import numpy as np
+    from scipy import sparse
+
+    pairs = other.user_items.tocoo()
+    ends = []
+    for numbers, theirs, ours in (
+        (pairs.row, other.users, train.users),
+        (pairs.col, other.items, train.items),
+    ):
+        row_of = {id: row for row, id in enumerate(ours.ids().tolist())}
+        ends.append(np.array([row_of.get(id, -1) for id in theirs.ids().tolist()])[numbers])
+    known = (ends[0] >= 0) & (ends[1] >= 0)
+    matrix = sparse.csr_array(
+        (pairs.data[known], (ends[0][known], ends[1][known])), shape=train.user_items.shape
+    )
+    return replace(other, user_items=matrix, users=train.users, items=train.items, times=None)
+
+
+def in_fresh_process(function: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
+    """Call ``function(*args)`` in a new process; adds its seconds and its peak memory in bytes."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(there, function, args))
+    process.start()
+    there.close()
+    try:
+        return here.recv()  # type: ignore[no-any-return]
+    except EOFError:
+        raise SystemExit(f"a measurement failed: {getattr(function, '__name__', function)}{args}") from None
+    finally:
+        process.join()
+
+
+def _child(pipe: Any, function: Callable[..., dict[str, Any]], args: tuple[Any, ...]) -> None:
+    start = time.perf_counter()
+    result = function(*args)
+    # A function that loads data first tells its own seconds.
+    result.setdefault("seconds", time.perf_counter() - start)
+    result["peak_bytes"] = peak_bytes()
+    pipe.send(result)
+    pipe.close()
+
+
+def peak_bytes() -> int:
+    """Most memory that this process has held."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def markdown(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table that people read at a terminal and a README shows."""
+    texts = [[str(cell) for cell in row] for row in (headings, *rows)]
+    widths = [max(len(row[c]) for row in texts) for c in range(len(headings))]
+    lines = [
+        "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |" for row in texts
+    ]
+    return "\n".join([lines[0], "| " + " | ".join("-" * w for w in widths) + " |", *lines[1:]])
+
+
+def write_json(path: Path | None, result: Any) -> None:
+    """Keep the result beside the table, where a path is given."""
+    if path is not None:
+        path.write_text(json.dumps(result, indent=1) + "\n")
