@@ -35,7 +35,7 @@ def _data(name: str) -> Path:
 
 
 def in_rows_of(train: Interactions, other: Interactions) -> Interactions:
-    """The interactions of ``other`` whose user and item ``train`` knows, in its rows."""
+    """Return the interactions of ``other`` whose user and item ``train`` knows, in its rows."""
     from dataclasses import replace
 
     import numpy as np
@@ -88,7 +88,7 @@ def peak_bytes() -> int:
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A table that people read at a terminal and a README shows."""
+    """Lay out a table that people read at a terminal and a README shows."""
     texts = [[str(cell) for cell in row] for row in (headings, *rows)]
     widths = [max(len(row[c]) for row in texts) for c in range(len(headings))]
     lines = [
