@@ -1,0 +1,119 @@
+import inspect
+import re
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from sparserec_np import SparseBPR, SparseMF
+from sparserec_np.errors import SettingError
+from sparserec_np.models.settings import check_settings
+
+ESTIMATORS = [SparseBPR, SparseMF]
+
+WRONG = {
+    "density": [0, -0.1, 1.1, np.nan, "0.1", None, True],
+    "dim": [0, -1, 2.5, 65537, "64", None],
+    "loss": ["hinge", None, 3],
+    "learning_rate": [0, -1, np.inf, np.nan],
+    "regularization": [-0.1, np.nan],
+    "epochs": [0, 1.5, None],
+    "batch_size": [0, 1.5],
+    "negatives": [-1, 0.5],
+    "popularity_power": [-0.1, np.inf],
+    "mask_init": ["svd", None],
+    "init_scale": [0, -1],
+    "update_every": [0, 1.5],
+    "prune_fraction": [-0.1, 1.1],
+    "grow_by": ["gradient", None],
+    "probe_fraction": [0, 1.1],
+    "optimizer": ["lamb", None],
+    "early_stopping": [-1, 0.5, None],
+    "validation_fraction": [0, 1, 1.5],
+    "refit": ["yes", None],
+    "n_jobs": [0, -2, 1.5, "2"],
+    "verbose": ["yes", None],
+    "random_state": [-1, 1.5, "seed", np.random.RandomState(0)],
+}
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in WRONG.items() for v in values])
+def test_a_setting_out_of_range_is_refused_by_name(estimator, name, value, tastes):
+    with pytest.raises(SettingError, match=rf"^{name} is {re.escape(repr(value))}; expected "):
+        estimator(**{name: value}).fit(tastes)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_every_setting_has_a_range(estimator):
+    assert set(WRONG) == set(estimator().get_params())
+
+
+ACCEPTED = {
+    "density": [1, 1.0, 1e-9, np.float32(0.5)],
+    "dim": [1, 65536, np.int64(64)],
+    "learning_rate": [1, 1e-9],
+    "regularization": [0],
+    "update_every": [None, 1],
+    "prune_fraction": [0, 1],
+    "probe_fraction": [1],
+    "early_stopping": [0],
+    "n_jobs": [None, -1, 1, 7],
+    "refit": [True, False, np.True_],
+}
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in ACCEPTED.items() for v in values])
+def test_the_ends_of_the_ranges_are_accepted(estimator, name, value):
+    check_settings(estimator(**{name: value}).get_params(), estimator.losses)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "loss"), [(SparseBPR, "bpr"), (SparseBPR, "softmax"), (SparseMF, "logistic")]
+)
+def test_losses_that_compare_need_negatives(estimator, loss, tastes):
+    with pytest.raises(SettingError, match=f"negatives is 0; expected at least 1, since the loss '{loss}'"):
+        estimator(loss=loss, negatives=0).fit(tastes)
+
+
+def test_losses_belong_to_their_estimators(tastes):
+    with pytest.raises(SettingError, match="loss is 'squared'; expected one of softmax, bpr, or a function"):
+        SparseBPR(loss="squared").fit(tastes)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_init_only_stores(estimator):
+    # Even what is wrong: it is refused by fit.
+    settings = {name: object() for name in estimator().get_params()}
+    model = estimator(**settings)
+    assert model.get_params() == settings
+    assert vars(model) == settings
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_the_sklearn_contract(estimator):
+    model = estimator(density=0.3, dim=8)
+    assert model.get_params()["density"] == 0.3
+    assert model.set_params(density=0.2, epochs=3) is model
+    copy = clone(model)
+    assert copy is not model
+    assert copy.get_params() == model.get_params()
+    with pytest.raises(ValueError, match="sparsity"):
+        model.set_params(sparsity=0.9)
+    assert repr(model) == f"{estimator.__name__}(density=0.2, dim=8, epochs=3)"
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_settings_are_given_by_name(estimator):
+    with pytest.raises(TypeError):
+        estimator(0.1)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_the_docstring_explains_every_setting_and_nothing_else(estimator):
+    doc = inspect.getdoc(estimator)
+    section = doc.split("Parameters\n----------\n")[1].split("\n\nAttributes\n")[0]
+    assert re.findall(r"^(\w+) : ", section, re.MULTILINE) == list(inspect.signature(estimator).parameters)
+    for loss in estimator.losses:
+        assert f'"{loss}"' in section
