@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Any
 
@@ -61,7 +61,10 @@ class Workers:
         else:
             for p in range(1, len(cuts) - 1):
                 kernel(cuts[p], cuts[p + 1], *args)
-        kernel(cuts[0], cuts[1], *args)
+        try:
+            kernel(cuts[0], cuts[1], *args)
+        finally:
+            wait(pending)  # whatever happened here, no thread may write once the caller goes on
         for part in pending:
             part.result()
 
