@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 from tables_by_hand import dense, dense_gradient, mask, random_table
 
 from sparserec_np import autograd as ag
@@ -222,6 +223,80 @@ def test_cuts_share_out_the_occurrences_evenly():
     assert cuts[-1] == 1000
     assert cuts == sorted(cuts)
     assert ag.Parameter(random_table(10, 2, 0.5), workers).cuts(np.arange(11)) == [0, 10]
+
+
+def random_weights(n_out, n_rows, seed=0):
+    rng = np.random.default_rng(seed)
+    return sparse.random_array((n_out, n_rows), density=0.4, format="csr", rng=rng, dtype=np.float64)
+
+
+@pytest.mark.parametrize("density", DENSITIES)
+def test_propagate_is_a_masked_dense_product(density):
+    table, weights = random_table(7, 6, density), random_weights(5, 7)
+    g = np.random.default_rng(3).standard_normal((5, 6))
+    parameter = probed(table, 4)
+    tape = ag.Tape()
+    p = tape.variable(parameter)
+    out = ag.propagate(p, weights)
+    np.testing.assert_allclose(out.value, weights @ dense(table), atol=1e-14)
+    (gradient,) = tape.backward(ag.total(out * g), [p])
+    full = weights.T @ g
+    np.testing.assert_allclose(dense_gradient(gradient, table), full * mask(table), atol=1e-13)
+    found = accumulated(parameter)
+    probes = ~np.isnan(found[:, 0])
+    np.testing.assert_allclose(found[probes], full[probes], atol=1e-13)
+    ag.check_gradients(ag.propagate, table, weights)
+
+
+@pytest.mark.parametrize("m", [0, 1, 5])
+@pytest.mark.parametrize("density", DENSITIES)
+def test_match_is_the_masked_dense_product_forward_and_backward(density, m):
+    table = random_table(9, 6, density)
+    owners, rows = batch(4, 9, 20, m)
+    rng = np.random.default_rng(3)
+    D, g = rng.standard_normal((4, 6)), rng.standard_normal((20, m))
+    parameter = probed(table, 4)
+    tape = ag.Tape()
+    d, p = tape.variable(D), tape.variable(parameter)
+    scores = ag.match(d, p, owners, rows)
+    np.testing.assert_allclose(scores.value, dense_dot(D, dense(table), owners, rows), atol=1e-14)
+    by_dense, by_table = tape.backward(ag.total(scores * g), [d, p])
+    full_d, full = dense_dot_gradients(D, dense(table), owners, rows, g)
+    np.testing.assert_allclose(by_dense, full_d, atol=1e-13)
+    np.testing.assert_allclose(dense_gradient(by_table, table), full * mask(table), atol=1e-13)
+    found = accumulated(parameter)
+    probes = ~np.isnan(found[:, 0])
+    np.testing.assert_allclose(found[probes], full[probes], atol=1e-13)
+    ag.check_gradients(ag.match, D, table, owners, rows)
+
+
+def test_propagate_and_match_give_the_same_bits_for_any_number_of_threads():
+    results = []
+    for n_jobs in (1, 2, 3):
+        with Workers(n_jobs) as workers:
+            table = random_table(900, 8, 0.3, 0, np.float32)
+            parameter = ag.Parameter(table, workers)
+            weights = random_weights(900, 900).astype(np.float32)
+            owners, rows = batch(900, 900, 1500, 4)
+            tape = ag.Tape()
+            p = tape.variable(parameter)
+            d = ag.propagate(p, weights)
+            loss = ag.total(ag.square(ag.match(d, p, owners, rows)))
+            by_table, by_dense = tape.backward(loss, [p, d])
+            results.append((loss.value.tobytes(), by_table.values.tobytes(), by_dense.tobytes()))
+    assert results[0] == results[1] == results[2]
+
+
+def test_propagate_and_match_refuse_what_does_not_fit():
+    parameter = ag.Parameter(random_table(5, 6, 0.5))
+    with pytest.raises(ValueError, match="a column for each of the 5 rows"):
+        ag.propagate(parameter, random_weights(3, 4))
+    with pytest.raises(ValueError, match="dense rows of width 6"):
+        ag.match(np.ones((2, 5)), parameter, ROWS, PARTNERS)
+    with pytest.raises(ValueError, match="one of the 1 dense rows"):
+        ag.match(np.ones((1, 6)), parameter, ROWS, PARTNERS)
+    with pytest.raises(IndexError, match="the table has 5 rows"):
+        ag.match(np.ones((2, 6)), parameter, ROWS, PARTNERS + 4)
 
 
 def losses_of_users():
