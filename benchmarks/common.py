@@ -64,7 +64,8 @@ def in_fresh_process(function: Callable[..., dict[str, Any]], *args: Any) -> dic
     process.start()
     there.close()
     try:
-        return here.recv()  # type: ignore[no-any-return]
+        result: dict[str, Any] = here.recv()
+        return result
     except EOFError:
         raise SystemExit(f"a measurement failed: {getattr(function, '__name__', function)}{args}") from None
     finally:

@@ -277,7 +277,7 @@ def _match_table_vjp(
 
 
 match = Primitive("match", _match, _match_dense_vjp, _match_table_vjp, None, None)
-match.__doc__ = """Dot products of dense rows and table rows: ``out[e, j] = ⟨dense[owners[e]], table[rows[e, j]]⟩``.
+match.__doc__ = """Dot products of dense rows and table rows: ``⟨dense[owners[e]], table[rows[e, j]]⟩``.
 
 Parameters
 ----------

@@ -162,7 +162,7 @@ def match_rows(start, stop, dense, owners, indptr, indices, data, rows, out):
 
 @njit(cache=True, nogil=True)
 def match_rows_dense_vjp(start, stop, offsets, order, g, indptr, indices, data, rows, out):
-    """Gradient of ``dense`` in ``match_rows``; group ``b`` of ``order`` holds the examples of its row ``b``."""
+    """Gradient of ``dense`` in ``match_rows``; group ``b`` of ``order`` holds the examples of row ``b``."""
     for b in range(start, stop):
         for k in range(offsets[b], offsets[b + 1]):
             e = order[k]
