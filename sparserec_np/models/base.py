@@ -186,10 +186,18 @@ class SparseRecommender(BaseEstimator):
             "version": __version__,
         }
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to a ``.srec`` file; atomically, so that no half-written file is ever seen."""
+    def save(self, path: str | os.PathLike[str], precision: str = "float32") -> None:
+        """Write the model to a ``.srec`` file; atomically, so that no half-written file is ever seen.
+
+        Parameters
+        ----------
+        path : path-like
+            Replaced if it exists.
+        precision : {"float32", "float16", "int8"}
+            Type of the tables' values in the file; see `sparserec_np.runtime.save_model`.
+        """
         self._check_fitted()
-        save_model(path, self._data)
+        save_model(path, self._data, precision)
 
     @classmethod
     def from_model_data(cls, data: ModelData) -> SparseRecommender:

@@ -1,9 +1,10 @@
 """The model file and the recommender that reads it; NumPy and nothing heavier."""
 
 from sparserec_np.runtime.ids import IdMap
-from sparserec_np.runtime.model_data import ModelData, SeenItems, TableData
+from sparserec_np.runtime.model_data import ModelData, SeenItems
 from sparserec_np.runtime.model_file import load_model, save_model
 from sparserec_np.runtime.recommender import Recommender, TopK
+from sparserec_np.runtime.table_data import TableData
 
 __all__ = [
     "IdMap",

@@ -7,7 +7,6 @@ construction, so a map may be shared by threads.
 
 from __future__ import annotations
 
-import difflib
 import re
 from abc import ABC, abstractmethod
 from bisect import bisect_left
@@ -410,6 +409,8 @@ class _StrIds(IdMap):
         return rows
 
     def closest(self, id: object, n: int = 3) -> list[str]:
+        import difflib  # only an unknown id needs it
+
         wanted = str(id)
         if len(self) <= self._ALL_CANDIDATES:
             candidates = self.ids()

@@ -12,12 +12,7 @@ from numpy.typing import NDArray
 from sparserec_np.errors import ModelFormatError
 from sparserec_np.runtime.encoding import check_encoder
 from sparserec_np.runtime.ids import IdMap
-
-#: Widest table that a model may have: column numbers take two bytes at most.
-MAX_DIM = 1 << 16
-
-# Far beyond any trained value, and small enough that no score of float32 overflows.
-_MAX_MAGNITUDE = 1e12
+from sparserec_np.runtime.table_data import MAX_MAGNITUDE, TableData, check_csr, check_length, check_values
 
 
 class SeenItems(NamedTuple):
@@ -25,37 +20,6 @@ class SeenItems(NamedTuple):
 
     indptr: NDArray[np.integer]
     indices: NDArray[np.integer]
-
-
-@dataclass(frozen=True, eq=False)
-class TableData:
-    """A sparse embedding table in CSR form.
-
-    Attributes
-    ----------
-    indptr : ndarray of int, shape (n_rows + 1,)
-        Where each row starts among the stored entries.
-    indices : ndarray of int, shape (nnz,)
-        Column numbers, rising within each row.
-    values : ndarray of float32, shape (nnz,)
-    dim : int
-        Width of the table.
-    """
-
-    indptr: NDArray[np.integer]
-    indices: NDArray[np.integer]
-    values: NDArray[np.float32]
-    dim: int
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows."""
-        return len(self.indptr) - 1
-
-    @property
-    def nnz(self) -> int:
-        """Number of stored entries."""
-        return len(self.indices)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,101 +95,51 @@ class ModelData:
         """Share of the positions of both tables that are stored."""
         return self.nnz / max((self.n_users + self.n_items) * self.dim, 1)
 
-    def check(self) -> None:
+    def check(self, *, patterns: bool = True) -> None:
         """Check every invariant, at the cost of one pass over the arrays.
+
+        Parameters
+        ----------
+        patterns : bool
+            Whether to look at row pointers and column numbers, too. Those that were unpacked from a file
+            are right by the way they are made.
 
         Raises
         ------
         ModelFormatError
             For the first that does not hold; the message names the field.
         """
-        _check_table("items", self.items)
-        _check_length("item_ids", len(self.item_ids), self.n_items)
+        self.items.check("items", pattern=patterns)
+        check_length("item_ids", len(self.item_ids), self.n_items)
         _check_counts("popularity", self.popularity, self.n_items)
         if self.users is not None:
-            _check_table("users", self.users)
+            self.users.check("users", pattern=patterns)
             if self.users.dim != self.dim:
                 raise ModelFormatError(f"users have dim {self.users.dim}; expected {self.dim}, as the items")
         elif self.seen is not None or self.user_bias is not None:
             extra = "seen" if self.seen is not None else "user_bias"
             raise ModelFormatError(f"{extra} is given although there is no user table")
-        _check_length("user_ids", len(self.user_ids), self.n_users)
+        check_length("user_ids", len(self.user_ids), self.n_users)
         if self.seen is not None:
-            _check_length("seen.indptr", len(self.seen.indptr), self.n_users + 1)
-            _check_csr("seen", self.seen.indptr, self.seen.indices, self.n_items)
+            check_length("seen.indptr", len(self.seen.indptr), self.n_users + 1)
+            if patterns:
+                check_csr("seen", self.seen.indptr, self.seen.indices, self.n_items)
         if self.item_bias is not None:
-            _check_values("item_bias", self.item_bias, self.n_items)
+            check_values("item_bias", self.item_bias, self.n_items)
         if self.user_bias is not None:
-            _check_values("user_bias", self.user_bias, self.n_users)
-        if not abs(self.offset) <= _MAX_MAGNITUDE:
+            check_values("user_bias", self.user_bias, self.n_users)
+        if not abs(self.offset) <= MAX_MAGNITUDE:
             raise ModelFormatError(f"offset is {self.offset}; expected a finite number")
         check_encoder(self.encoder, self.encoder_settings)
 
 
-def _check_table(name: str, table: TableData) -> None:
-    if not 1 <= table.dim <= MAX_DIM:
-        raise ModelFormatError(f"dim of {name} is {table.dim}; expected 1 to {MAX_DIM}")
-    _check_csr(name, table.indptr, table.indices, table.dim)
-    _check_values(f"{name}.values", table.values, table.nnz)
-
-
-def _check_csr(name: str, indptr: NDArray[Any], indices: NDArray[Any], n_columns: int) -> None:
-    """Check that a CSR pattern has sorted, unique columns in range."""
-    for part, array in (("indptr", indptr), ("indices", indices)):
-        if array.ndim != 1 or array.dtype.kind not in "iu":
-            found = f"{array.dtype} of shape {array.shape}"
-            raise ModelFormatError(f"{name}.{part} is {found}; expected integers in one dimension")
-    nnz = len(indices)
-    if len(indptr) == 0 or indptr[0] != 0 or indptr[-1] != nnz:
-        ends = f"{indptr[0]} to {indptr[-1]}" if len(indptr) else "nowhere"
-        raise ModelFormatError(f"{name}.indptr leads from {ends}; expected 0 to {nnz}, the stored entries")
-    # Compared, not subtracted: a difference of unsigned numbers is never negative.
-    if (falls := np.flatnonzero(indptr[1:] < indptr[:-1])).size:
-        raise ModelFormatError(
-            f"{name}.indptr falls after row {falls[0]}; expected no row to end before it starts"
-        )
-    if nnz == 0:
-        return
-    if indices.min() < 0 or indices.max() >= n_columns:
-        found = f"{indices.min()} to {indices.max()}"
-        raise ModelFormatError(f"{name}.indices lie in {found}; expected 0 to {n_columns - 1}")
-    rising = indices[1:] > indices[:-1]
-    starts = indptr[1:-1].astype(np.intp)
-    rising[starts[(starts > 0) & (starts < nnz)] - 1] = True
-    if not rising.all():
-        entry = int(rising.argmin()) + 1
-        row = int(np.searchsorted(indptr, entry, side="right")) - 1
-        raise ModelFormatError(
-            f"{name}.indices are not rising within row {row}; expected sorted, unique columns"
-        )
-
-
-def _check_values(name: str, values: NDArray[Any], length: int) -> None:
-    if values.ndim != 1 or values.dtype != np.float32:
-        raise ModelFormatError(
-            f"{name} is {values.dtype} of shape {values.shape}; expected float32 in one dimension"
-        )
-    _check_length(name, len(values), length)
-    # A comparison with NaN is false; some NumPy versions warn of it besides.
-    with np.errstate(invalid="ignore"):
-        fine = np.abs(values) <= _MAX_MAGNITUDE
-    if not fine.all():
-        bad = int(fine.argmin())
-        raise ModelFormatError(f"{name} holds {values[bad]} at position {bad}; expected finite numbers")
-
-
 def _check_counts(name: str, counts: NDArray[Any], length: int) -> None:
     if counts.dtype.kind == "f":
-        _check_values(name, counts, length)
+        check_values(name, counts, length)
     elif counts.ndim != 1 or counts.dtype.kind not in "iu":
         raise ModelFormatError(
             f"{name} is {counts.dtype} of shape {counts.shape}; expected numbers in one dimension"
         )
-    _check_length(name, len(counts), length)
+    check_length(name, len(counts), length)
     if counts.size and counts.min() < 0:
         raise ModelFormatError(f"{name} holds {counts.min()}; expected counts of 0 or more")
-
-
-def _check_length(name: str, found: int, expected: int) -> None:
-    if found != expected:
-        raise ModelFormatError(f"{name} has length {found}; expected {expected}")

@@ -3,12 +3,13 @@
 Version 1 holds these tensors, those in brackets only where the model has them; ``uint`` is the smallest
 of uint8, uint16 and uint32 that holds the numbers (int32 or int64 where they need it)::
 
-    items.indptr    uint, (n_items + 1,)   where the rows of the item table start
-    items.indices   uint, (item_nnz,)      columns, rising within a row
-    items.values    float32, (item_nnz,)
-    [users.indptr, users.indices, users.values: the user table likewise]
-    [seen.indptr    uint, (n_users + 1,)   the training items of each user
-     seen.indices   uint]                  item rows, rising within a user
+    items.lengths   uint, (dim,)           the item table by column: stored entries of each
+    items.gaps      uint8                  their rows, as gaps
+    items.values    float32, float16 or int8, (item_nnz,)
+    [items.scales   uint8, (n_items,)      if values are int8]
+    [users.lengths, users.gaps, users.values, users.scales: the user table likewise, but by row]
+    [seen.lengths   uint, (n_users,)       the training items of each user
+     seen.gaps      uint8]                 their rows, as gaps
     popularity      uint or float32, (n_items,)   interactions of each item in the training data
     [item_bias      float32, (n_items,)]
     [user_bias      float32, (n_users,)]
@@ -16,11 +17,14 @@ of uint8, uint16 and uint32 that holds the numbers (int32 or int64 where they ne
      item_ids.text, item_ids.offsets uint8; uint, (n_items + 1,)   if item_ids is "str": UTF-8]
     [user_ids: likewise]
 
-and this metadata, every value a string::
+The item table stands by column because that is how it is read: a person's vector has few columns. Lengths
+and gaps are explained in `sparserec_np.runtime.packing`; an int8 value of row ``r`` stands for
+``value * 2**(exponent - scales[r] / 8)``. The metadata, every value a string::
 
     format            "srec"
     format_version    "1"
-    precision         of the tables' values: "float32"
+    precision         of the tables' values: "float32", "float16" or "int8"
+    item_exponent, user_exponent   of the scales; 0 without
     dim, n_users, n_items, user_nnz, item_nnz, density
     offset            mean rating of a rating model
     user_ids, item_ids   how ids are stored: "range" (the row numbers), "int" or "str"
@@ -28,7 +32,7 @@ and this metadata, every value a string::
     info              how the model came to be, as JSON
 
 Integers are narrowed on the way into a file, so a loaded model has the same numbers, though it may have
-them in shorter types. The same model gives the same bytes: nothing here depends on the clock.
+them in other types. The same model gives the same bytes: nothing here depends on the clock.
 """
 
 from __future__ import annotations
@@ -36,22 +40,29 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from sparserec_np.errors import ModelFormatError, SettingError
 from sparserec_np.runtime.format import parse_json, read_tensors, shown, write_tensors
 from sparserec_np.runtime.ids import IdMap, smallest_integers
-from sparserec_np.runtime.model_data import MAX_DIM, ModelData, SeenItems, TableData
+from sparserec_np.runtime.model_data import ModelData, SeenItems
+from sparserec_np.runtime.packing import pack, unpack
+from sparserec_np.runtime.precision import PRECISIONS, check_precision, from_int8, to_float16, to_int8
+from sparserec_np.runtime.table_data import MAX_DIM, Compressed, TableData
 
 FORMAT_VERSION = "1"
-_PRECISION = "float32"
+_DTYPES = {"float32": np.float32, "float16": np.float16, "int8": np.int8}
+# Beyond it, a scale would make values that no model has.
+_MAX_EXPONENT = 60
 
 Tensors = dict[str, NDArray[Any]]
 
 
-def save_model(path: str | os.PathLike[str], data: ModelData) -> None:
+def save_model(path: str | os.PathLike[str], data: ModelData, precision: str = "float32") -> None:
     """Write a model file, whole or not at all.
 
     Parameters
@@ -60,23 +71,29 @@ def save_model(path: str | os.PathLike[str], data: ModelData) -> None:
         By custom it ends in ``.srec``. An existing file is replaced.
     data : ModelData
         The model. What `load_model` would refuse is refused here.
+    precision : {"float32", "float16", "int8"}
+        Type of the tables' values in the file. With int8, each row has a scale.
 
     Raises
     ------
     ModelFormatError
         If the arrays contradict each other.
     SettingError
-        If `info` is no JSON.
+        If `info` is no JSON, or the precision is unknown or cannot hold the values.
     OSError
         If the file cannot be written.
     """
+    check_precision(precision)
     data.check()
-    tensors = _table_tensors("items", data.items)
+    columns = data.items.by_column
+    tensors, item_exponent = _table_tensors("items", columns, columns.indices, data.n_items, precision)
+    user_exponent = 0
     if data.users is not None:
-        tensors |= _table_tensors("users", data.users)
+        rows = data.users.by_row
+        more, user_exponent = _table_tensors("users", rows, rows.majors, data.n_users, precision)
+        tensors |= more
     if data.seen is not None:
-        tensors["seen.indptr"] = smallest_integers(data.seen.indptr)
-        tensors["seen.indices"] = smallest_integers(data.seen.indices)
+        tensors["seen.lengths"], tensors["seen.gaps"] = pack(*data.seen)
     counts = data.popularity
     tensors["popularity"] = counts if counts.dtype.kind == "f" else smallest_integers(counts)
     for name in ("item_bias", "user_bias"):
@@ -87,7 +104,9 @@ def save_model(path: str | os.PathLike[str], data: ModelData) -> None:
     metadata = {
         "format": "srec",
         "format_version": FORMAT_VERSION,
-        "precision": _PRECISION,
+        "precision": precision,
+        "item_exponent": str(item_exponent),
+        "user_exponent": str(user_exponent),
         "offset": repr(float(data.offset)),
         "user_ids": data.user_ids.encoding,
         "item_ids": data.item_ids.encoding,
@@ -99,7 +118,7 @@ def save_model(path: str | os.PathLike[str], data: ModelData) -> None:
 
 
 def load_model(path: str | os.PathLike[str]) -> ModelData:
-    """Map a model file into memory and check all of it.
+    """Map a model file into memory, check all of it and unpack the tables.
 
     Parameters
     ----------
@@ -108,7 +127,7 @@ def load_model(path: str | os.PathLike[str]) -> ModelData:
     Returns
     -------
     ModelData
-        Its arrays are read-only views of the file.
+        What the file holds as it is used, such as ids and values of float32, are read-only views of it.
 
     Raises
     ------
@@ -135,23 +154,25 @@ def _build(tensors: Tensors, metadata: dict[str, str]) -> ModelData:
             f"format_version is {shown(metadata.get('format_version'))}; "
             f"this sparserec_np reads {FORMAT_VERSION!r}: another version of it may read the file"
         )
-    if metadata.get("precision") != _PRECISION:
-        raise ModelFormatError(f"precision is {shown(metadata.get('precision'))}; expected {_PRECISION!r}")
+    precision = metadata.get("precision")
+    if precision not in PRECISIONS:
+        raise ModelFormatError(f"precision is {shown(precision)}; expected one of {', '.join(PRECISIONS)}")
     # What is taken is used; what is left in the end has no place in a model.
     left = dict(tensors)
-    dim = _dim(metadata)
-    items = _take_table(left, "items", dim)
-    users = _take_table(left, "users", dim) if _holds(left, "users") else None
+    popularity = _take(left, "popularity")
+    items = _take_items(left, metadata, precision, len(popularity))
+    users = _take_users(left, metadata, precision, items.dim) if _holds(left, "users") else None
     seen = None
     if _holds(left, "seen"):
-        seen = SeenItems(_take(left, "seen.indptr"), _take(left, "seen.indices"))
+        parts = _take(left, "seen.lengths"), _take(left, "seen.gaps")
+        seen = SeenItems(*unpack("seen", *parts, items.n_rows, _unsigned(items.n_rows)))
     data = ModelData(
         items=items,
         users=users,
-        item_ids=_take_ids(left, metadata, "item", len(items.indptr) - 1),
-        user_ids=_take_ids(left, metadata, "user", len(users.indptr) - 1 if users else 0),
+        item_ids=_take_ids(left, metadata, "item", items.n_rows),
+        user_ids=_take_ids(left, metadata, "user", users.n_rows if users else 0),
         seen=seen,
-        popularity=_take(left, "popularity"),
+        popularity=popularity,
         item_bias=left.pop("item_bias", None),
         user_bias=left.pop("user_bias", None),
         offset=_offset(metadata),
@@ -161,7 +182,7 @@ def _build(tensors: Tensors, metadata: dict[str, str]) -> ModelData:
     )
     if left:
         raise ModelFormatError(f"tensor {shown(min(left))} has no place in a model")
-    data.check()
+    data.check(patterns=False)
     for name, count in _counts(data).items():
         if _text(metadata, name) != count:
             raise ModelFormatError(f"{name} is {shown(metadata[name])}; the tensors say {count!r}")
@@ -180,12 +201,20 @@ def _counts(data: ModelData) -> dict[str, str]:
     }
 
 
-def _table_tensors(name: str, table: TableData) -> Tensors:
-    return {
-        f"{name}.indptr": smallest_integers(table.indptr),
-        f"{name}.indices": smallest_integers(table.indices),
-        f"{name}.values": table.values,
-    }
+def _table_tensors(
+    name: str, table: Compressed, rows: NDArray[np.integer], n_rows: int, precision: str
+) -> tuple[Tensors, int]:
+    """Pack a table, given by row or by column; `rows` are those of its entries. Tensors and exponent."""
+    tensors: Tensors = {}
+    exponent = 0
+    tensors[f"{name}.lengths"], tensors[f"{name}.gaps"] = pack(table.indptr, table.indices)
+    values: NDArray[Any] = table.values
+    if precision == "float16":
+        values = to_float16(values)
+    elif precision == "int8":
+        values, tensors[f"{name}.scales"], exponent = to_int8(values, rows, n_rows)
+    tensors[f"{name}.values"] = values
+    return tensors, exponent
 
 
 def _json(name: str, value: Any) -> str:
@@ -207,11 +236,54 @@ def _take(left: Tensors, name: str) -> NDArray[Any]:
     return left.pop(name)
 
 
-def _take_table(left: Tensors, name: str, dim: int) -> TableData:
-    indptr, indices, values = (_take(left, f"{name}.{part}") for part in ("indptr", "indices", "values"))
-    if not len(indptr):
-        raise ModelFormatError(f"{name}.indptr is empty; expected one number more than there are rows")
-    return TableData(indptr, indices, values, dim)
+def _take_items(left: Tensors, metadata: dict[str, str], precision: str, n_items: int) -> TableData:
+    lengths, gaps = _take(left, "items.lengths"), _take(left, "items.gaps")
+    dim = _integer(metadata, "dim", 1, MAX_DIM)
+    if len(lengths) != dim:
+        raise ModelFormatError(f"items.lengths has length {len(lengths)}; expected dim, {dim}")
+    indptr, rows = unpack("items", lengths, gaps, n_items, np.intp)
+    values = _take_values(left, metadata, "item", precision, rows, n_items)
+    return TableData.from_columns(indptr, rows, values, n_items)
+
+
+def _take_users(left: Tensors, metadata: dict[str, str], precision: str, dim: int) -> TableData:
+    lengths, gaps = _take(left, "users.lengths"), _take(left, "users.gaps")
+    indptr, columns = unpack("users", lengths, gaps, dim, _unsigned(dim))
+    rows = np.repeat(np.arange(len(lengths)), np.diff(indptr).astype(np.intp))
+    values = _take_values(left, metadata, "user", precision, rows, len(lengths))
+    return TableData(indptr, columns, values, dim)
+
+
+def _take_values(
+    left: Tensors,
+    metadata: dict[str, str],
+    entity: str,
+    precision: str,
+    rows: NDArray[np.intp],
+    n_rows: int,
+) -> NDArray[np.float32]:
+    """Take a table's values, each in the row that `rows` says, as float32."""
+    name = f"{entity}s.values"
+    stored = _take(left, name)
+    if stored.dtype != _DTYPES[precision] or len(stored) != len(rows):
+        raise ModelFormatError(
+            f"{name} is {stored.dtype} of length {len(stored)}; "
+            f"expected {precision}, as the metadata say, of length {len(rows)}"
+        )
+    exponent = _integer(metadata, f"{entity}_exponent", -_MAX_EXPONENT, _MAX_EXPONENT)
+    if precision != "int8":
+        return stored.astype(np.float32, copy=False)
+    scales = _take(left, f"{entity}s.scales")
+    if scales.dtype != np.uint8 or len(scales) != n_rows:
+        raise ModelFormatError(
+            f"{entity}s.scales is {scales.dtype} of length {len(scales)}; expected uint8 of length {n_rows}"
+        )
+    return from_int8(stored, rows, scales, exponent)
+
+
+def _unsigned(bound: int) -> Any:
+    """Return the smallest unsigned type that holds the numbers below `bound`."""
+    return np.min_scalar_type(max(bound - 1, 0))
 
 
 def _take_ids(left: Tensors, metadata: dict[str, str], entity: str, n: int) -> IdMap:
@@ -233,10 +305,10 @@ def _text(metadata: dict[str, str], name: str) -> str:
     return metadata[name]
 
 
-def _dim(metadata: dict[str, str]) -> int:
-    text = _text(metadata, "dim")
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= MAX_DIM):
-        raise ModelFormatError(f"dim is {shown(text)}; expected 1 to {MAX_DIM}")
+def _integer(metadata: dict[str, str], name: str, least: int, most: int) -> int:
+    text = _text(metadata, name)
+    if re.fullmatch("-?[0-9]{1,9}", text) is None or not least <= int(text) <= most:
+        raise ModelFormatError(f"{name} is {shown(text)}; expected {least} to {most}")
     return int(text)
 
 

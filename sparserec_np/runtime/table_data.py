@@ -1,0 +1,203 @@
+"""A sparse embedding table as arrays: by row, by column, or both."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparserec_np.errors import ModelFormatError
+
+#: Widest table that a model may have: column numbers take two bytes at most.
+MAX_DIM = 1 << 16
+
+#: Far beyond any trained value, and small enough that no score of float32 overflows.
+MAX_MAGNITUDE = 1e12
+
+
+class Compressed(NamedTuple):
+    """Stored entries, one row (or one column) after the other.
+
+    Attributes
+    ----------
+    indptr : ndarray of int, shape (n_rows + 1,)
+        Where each row starts among the stored entries.
+    indices : ndarray of int, shape (nnz,)
+        Column of each entry, rising within a row.
+    values : ndarray of float32, shape (nnz,)
+    """
+
+    indptr: NDArray[np.integer]
+    indices: NDArray[Any]
+    values: NDArray[np.float32]
+
+    @property
+    def majors(self) -> NDArray[np.intp]:
+        """Row of each stored entry."""
+        starts = self.indptr.astype(np.intp)
+        return np.repeat(np.arange(len(starts) - 1), starts[1:] - starts[:-1])
+
+
+class TableData:
+    """A sparse embedding table: what is stored of it, by row (CSR) and by column (CSC).
+
+    It is made from either; the other is derived when first asked for and then kept. Threads that ask at
+    once may each derive it; they get the same.
+
+    Parameters
+    ----------
+    indptr : ndarray of int, shape (n_rows + 1,)
+        Where each row starts among the stored entries.
+    indices : ndarray of int, shape (nnz,)
+        Column numbers, rising within each row.
+    values : ndarray of float32, shape (nnz,)
+    dim : int
+        Width of the table.
+
+    Attributes
+    ----------
+    n_rows, nnz : int
+        Number of rows and of stored entries.
+    """
+
+    def __init__(
+        self,
+        indptr: NDArray[np.integer],
+        indices: NDArray[np.integer],
+        values: NDArray[np.float32],
+        dim: int,
+    ) -> None:
+        self.n_rows = len(indptr) - 1
+        self.dim = dim
+        self.nnz = len(indices)
+        self._given = "by_row"
+        self.by_row = Compressed(indptr, indices, values)
+
+    @classmethod
+    def from_columns(
+        cls, indptr: NDArray[np.integer], rows: NDArray[np.intp], values: NDArray[np.float32], n_rows: int
+    ) -> TableData:
+        """Make a table from its columns: where each starts, row numbers, rising within each, and values."""
+        table = cls.__new__(cls)
+        table.n_rows = n_rows
+        table.dim = len(indptr) - 1
+        table.nnz = len(rows)
+        table._given = "by_column"
+        table.by_column = Compressed(indptr, rows, values)
+        return table
+
+    @cached_property
+    def by_row(self) -> Compressed:
+        """The stored entries row by row."""
+        starts, rows, values = self.by_column
+        indptr = np.zeros(self.n_rows + 1, np.intp)
+        np.cumsum(np.bincount(rows, minlength=self.n_rows), out=indptr[1:])
+        indices = np.empty(self.nnz, np.uint8 if self.dim <= 1 << 8 else np.uint16)
+        by_row = np.empty(self.nnz, np.float32)
+        # Columns rise, so that each appends to rows that are sorted so far: no sort is needed.
+        free = indptr[:-1].copy()
+        for column in range(self.dim):
+            entries = slice(int(starts[column]), int(starts[column + 1]))
+            places = free[rows[entries]]
+            indices[places] = column
+            by_row[places] = values[entries]
+            free[rows[entries]] += 1
+        return Compressed(indptr, indices, by_row)
+
+    @cached_property
+    def by_column(self) -> Compressed:
+        """The stored entries column by column; row numbers in the type that NumPy indexes with fastest."""
+        indices = self.by_row.indices
+        if self.dim <= 1 << 16:
+            # NumPy's stable sort of short integers is a radix sort.
+            indices = indices.astype(np.uint16, copy=False)
+        order = np.argsort(indices, kind="stable")
+        starts = np.zeros(self.dim + 1, np.intp)
+        np.cumsum(np.bincount(indices, minlength=self.dim), out=starts[1:])
+        return Compressed(starts, self.by_row.majors[order], self.by_row.values[order])
+
+    @property
+    def indptr(self) -> NDArray[np.integer]:
+        """Where each row starts among the stored entries."""
+        return self.by_row.indptr
+
+    @property
+    def indices(self) -> NDArray[np.integer]:
+        """Column numbers, rising within each row."""
+        return self.by_row.indices
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """Values, row by row."""
+        return self.by_row.values
+
+    def check(self, name: str, *, pattern: bool = True) -> None:
+        """Check every invariant of what the table was made from; with `pattern`, of the indices as well.
+
+        Raises
+        ------
+        ModelFormatError
+            For the first that does not hold; the message begins with `name`.
+        """
+        if not 1 <= self.dim <= MAX_DIM:
+            raise ModelFormatError(f"dim of {name} is {self.dim}; expected 1 to {MAX_DIM}")
+        indptr, indices, values = getattr(self, self._given)
+        if pattern and self._given == "by_row":
+            check_csr(name, indptr, indices, self.dim)
+        elif pattern:
+            check_csr(f"columns of {name}", indptr, indices, self.n_rows)
+        check_values(f"{name}.values", values, self.nnz)
+
+
+def check_csr(name: str, indptr: NDArray[Any], indices: NDArray[Any], n_columns: int) -> None:
+    """Check that a CSR pattern has sorted, unique columns in range."""
+    for part, array in (("indptr", indptr), ("indices", indices)):
+        if array.ndim != 1 or array.dtype.kind not in "iu":
+            found = f"{array.dtype} of shape {array.shape}"
+            raise ModelFormatError(f"{name}.{part} is {found}; expected integers in one dimension")
+    nnz = len(indices)
+    if len(indptr) == 0 or indptr[0] != 0 or indptr[-1] != nnz:
+        ends = f"{indptr[0]} to {indptr[-1]}" if len(indptr) else "nowhere"
+        raise ModelFormatError(f"{name}.indptr leads from {ends}; expected 0 to {nnz}, the stored entries")
+    # Compared, not subtracted: a difference of unsigned numbers is never negative.
+    if (falls := np.flatnonzero(indptr[1:] < indptr[:-1])).size:
+        raise ModelFormatError(
+            f"{name}.indptr falls after row {falls[0]}; expected no row to end before it starts"
+        )
+    if nnz == 0:
+        return
+    if indices.min() < 0 or indices.max() >= n_columns:
+        found = f"{indices.min()} to {indices.max()}"
+        raise ModelFormatError(f"{name}.indices lie in {found}; expected 0 to {n_columns - 1}")
+    rising = indices[1:] > indices[:-1]
+    starts = indptr[1:-1].astype(np.intp)
+    rising[starts[(starts > 0) & (starts < nnz)] - 1] = True
+    if not rising.all():
+        entry = int(rising.argmin()) + 1
+        row = int(np.searchsorted(indptr, entry, side="right")) - 1
+        raise ModelFormatError(
+            f"{name}.indices are not rising within row {row}; expected sorted, unique columns"
+        )
+
+
+def check_values(name: str, values: NDArray[Any], length: int) -> None:
+    """Check that values are finite float32, one for each of `length` places."""
+    if values.ndim != 1 or values.dtype != np.float32:
+        raise ModelFormatError(
+            f"{name} is {values.dtype} of shape {values.shape}; expected float32 in one dimension"
+        )
+    check_length(name, len(values), length)
+    # A comparison with NaN is false; some NumPy versions warn of it besides.
+    with np.errstate(invalid="ignore"):
+        fine = np.abs(values) <= MAX_MAGNITUDE
+    if not fine.all():
+        bad = int(fine.argmin())
+        raise ModelFormatError(f"{name} holds {values[bad]} at position {bad}; expected finite numbers")
+
+
+def check_length(name: str, found: int, expected: int) -> None:
+    """Check a length."""
+    if found != expected:
+        raise ModelFormatError(f"{name} has length {found}; expected {expected}")
