@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from sparserec_np.autograd import Parameter, Tape, dot
+from sparserec_np.autograd import Parameter, Tape
 from sparserec_np.exploration import CosineSchedule, draw_probes, replace
 from sparserec_np.losses import Loss
 from sparserec_np.optim import Optimizer
 from sparserec_np.sampling import NegativeSampler
+from sparserec_np.scorers import DotScorer, Scorer
 
 
 @dataclass
@@ -49,7 +50,7 @@ class Trainer:
     Parameters
     ----------
     users, items : Side
-        The two tables.
+        The two tables; ``users`` is None where the scorer makes users of items alone.
     examples : csr_array (n_users, n_items)
         The interactions to train on; the values are handed to the loss as weights.
     loss : callable
@@ -69,9 +70,11 @@ class Trainer:
         Share of the rows that are probe rows.
     rng : numpy.random.Generator
         Orders the examples and draws the probe rows.
+    scorer : Scorer
+        How scores are made of the tables.
     """
 
-    users: Side
+    users: Side | None
     items: Side
     examples: sparse.csr_array
     loss: Loss
@@ -82,6 +85,7 @@ class Trainer:
     grow_by: str
     probe_fraction: float
     rng: np.random.Generator
+    scorer: Scorer = field(default_factory=DotScorer)
     step: int = 0
     n_replaced: int = 0
     _columns: tuple[npt.NDArray[Any], ...] = field(init=False, repr=False)
@@ -96,13 +100,18 @@ class Trainer:
             self._draw_probes()
 
     @property
+    def sides(self) -> list[Side]:
+        """The tables in training, users first."""
+        return [side for side in (self.users, self.items) if side is not None]
+
+    @property
     def n_examples(self) -> int:
         """Positives in an epoch."""
         return len(self._columns[0])
 
     def run_epoch(self) -> float:
         """Go through all interactions once, in a new random order; returns the mean loss."""
-        order = self.rng.permutation(self.n_examples)
+        order = self.scorer.order(self._columns[0], self.rng)
         loss = 0.0
         for start in range(0, len(order), self.batch_size):
             loss += self._run_step(order[start : start + self.batch_size])
@@ -122,16 +131,15 @@ class Trainer:
             self._draw_probes()
 
         tape = Tape()
-        user_table = tape.variable(self.users.parameter)
-        item_table = tape.variable(self.items.parameter)
-        loss = self.loss(dot(user_table, item_table, users, items), weights)
-        user_gradient, item_gradient = tape.backward(loss, [user_table, item_table])
-        self.users.optimizer.step(user_gradient)
-        self.items.optimizer.step(item_gradient)
+        tables = [tape.variable(side.parameter) for side in self.sides]
+        user_table = tables[0] if self.users is not None else None
+        loss = self.loss(self.scorer(user_table, tables[-1], users, items), weights)
+        for side, gradient in zip(self.sides, tape.backward(loss, tables), strict=True):
+            side.optimizer.step(gradient)
 
         if explores:
             share = self.schedule.share(self.step)
-            self.n_replaced += self.users.explore(share) + self.items.explore(share)
+            self.n_replaced += sum(side.explore(share) for side in self.sides)
             if self.grow_by == "accumulated" and self.step + self.schedule.every < self.schedule.end:
                 self._draw_probes()
             else:
@@ -139,10 +147,10 @@ class Trainer:
         return float(loss.value)
 
     def _draw_probes(self) -> None:
-        for side in (self.users, self.items):
+        for side in self.sides:
             n = max(1, round(self.probe_fraction * side.parameter.table.n_rows))
             draw_probes(side.parameter, side.importance, n, self.rng)
 
     def _drop_probes(self) -> None:
-        for side in (self.users, self.items):
+        for side in self.sides:
             side.parameter.clear_probes()

@@ -1,0 +1,107 @@
+"""How a batch's scores are made of the tables, in autograd primitives.
+
+A scorer is called as ``scorer(users, items, user_rows, item_rows)`` with the two tables on the tape and
+returns the scores of shape (batch, 1 + m). It also says in which order the examples of an epoch come, for
+what examples of one user share is best computed once.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from sparserec_np.autograd import Var, dot, lookup, match, propagate
+from sparserec_np.tables import SparseTable
+
+Rows = npt.NDArray[Any]
+
+
+class Scorer(Protocol):
+    """What the training loop asks of a scorer."""
+
+    def order(self, example_users: Rows, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        """Put the examples of an epoch in order; ``example_users`` are their users, ascending."""
+
+    def __call__(self, users: Var | None, items: Var, user_rows: Rows, item_rows: Rows) -> Var:
+        """Score the items of a batch: ``user_rows`` (batch,), ``item_rows`` (batch, 1 + m)."""
+
+
+class DotScorer:
+    """Matrix factorization: the dot product of a stored user row and a stored item row."""
+
+    def order(self, example_users: Rows, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        """Shuffle the examples."""
+        return rng.permutation(len(example_users))
+
+    def __call__(self, users: Var | None, items: Var, user_rows: Rows, item_rows: Rows) -> Var:
+        """Score by ``⟨user row, item row⟩``."""
+        scores: Var = dot(users, items, user_rows, item_rows)
+        return scores
+
+
+class PropagationScorer:
+    r"""A user is what their history propagates to them: :math:`p_u = e_u + \sum_{i \in H_u} a_{ui} v_i`.
+
+    One step of light graph convolution (He et al. 2020, LightGCN) over tables that stay sparse; the user's
+    own row :math:`e_u` is there if there is a user table. A positive is scored without its own share of
+    :math:`p_u`, or the model would learn that each item recommends itself.
+
+    The weights are :math:`a_{ui} = d_i^{-p} |H_u|^{-q}`, with ``d_i`` the interactions of item ``i``.
+
+    Parameters
+    ----------
+    user_items : csr_array (n_users, n_items)
+        The histories; only the pattern is looked at.
+    item_power, length_power : float
+        The exponents ``p`` and ``q``.
+    scale : float
+        Factor of all scores: the inverse temperature of the softmax.
+    """
+
+    def __init__(
+        self, user_items: sparse.csr_array, item_power: float, length_power: float, scale: float
+    ) -> None:
+        lengths = np.diff(user_items.indptr)
+        degrees = np.bincount(user_items.indices, minlength=user_items.shape[1])
+        self._of_item = (np.maximum(degrees, 1.0) ** -item_power).astype(np.float32)
+        self._of_user = (np.maximum(lengths, 1.0) ** -length_power).astype(np.float32)
+        values = self._of_item[user_items.indices] * np.repeat(self._of_user, lengths)
+        self.weights = sparse.csr_array(
+            (values, user_items.indices, user_items.indptr), shape=user_items.shape
+        )
+        self.scale = np.float32(scale)
+
+    def order(self, example_users: Rows, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        """Shuffle the users and keep each one's examples together: their history is propagated once."""
+        lengths = np.bincount(example_users, minlength=self.weights.shape[0])
+        starts = np.cumsum(lengths) - lengths
+        users = rng.permutation(len(lengths))
+        ends = np.cumsum(lengths[users])
+        return np.arange(len(example_users)) + np.repeat(
+            starts[users] - (ends - lengths[users]), lengths[users]
+        )
+
+    def __call__(self, users: Var | None, items: Var, user_rows: Rows, item_rows: Rows) -> Var:
+        """Score by ``⟨propagated user, item row⟩``, the positive left out of its own user."""
+        distinct, owners = np.unique(user_rows, return_inverse=True)
+        histories = self.weights[distinct]
+        people = propagate(items, histories)
+        if users is not None:
+            people = people + lookup(users, distinct)
+        positives = np.ascontiguousarray(item_rows[:, :1])
+        own_share = np.zeros(item_rows.shape, dtype=np.float32)
+        own_share[:, 0] = self._of_item[positives[:, 0]] * self._of_user[user_rows]
+        itself = dot(items, items, positives[:, 0], positives)
+        scores: Var = (match(people, items, owners, item_rows) - itself * own_share) * self.scale
+        return scores
+
+    def represent(self, users: SparseTable | None, items: SparseTable, rows: Rows) -> sparse.csr_array:
+        """Represent users, by row, as `__call__` does when nothing is left out; CSR (len(rows), dim)."""
+        people = self.weights[rows] @ items.to_scipy()
+        if users is not None:
+            people = people + users.to_scipy()[rows]
+        people.sort_indices()
+        return people
