@@ -57,18 +57,16 @@ class UnknownIdError(SparserecError, KeyError):
         return f"unknown {self.kind} {self.id!r}{hint}"
 
 
-class MissingExtraError(SparserecError, ImportError):
+class MissingPackageError(SparserecError, ImportError):
     """An optional feature whose packages are not installed.
 
     Parameters
     ----------
     feature : str
         What was asked for.
-    extra : str
-        The extra of sparserec-np that brings it.
+    requirement : str
+        What pip is to install for it, such as ``"numba"`` or ``"sparserec-np[plot]"``.
     """
 
-    def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(
-            f"{feature} needs packages that are not installed; run: pip install 'sparserec-np[{extra}]'"
-        )
+    def __init__(self, feature: str, requirement: str) -> None:
+        super().__init__(f"{feature} needs a package that is not installed; run: pip install '{requirement}'")

@@ -6,7 +6,6 @@ function; its keyword arguments are its settings.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -40,8 +39,8 @@ def ridge(
     rows: NDArray[np.integer],
     weights: NDArray[np.float64] | None,
     *,
-    alpha: float = 0.1,
-    regularization: float = 1.0,
+    alpha: float = 0.02,
+    regularization: float = 10.0,
     norm: float = 0.0,
 ) -> Person:
     r"""Solve for the vector that scores the history 1 and everything else 0.
@@ -96,17 +95,27 @@ def degree_weighted_sum(
     rows: NDArray[np.integer],
     weights: NDArray[np.float64] | None,
     *,
+    item_power: float = 0.5,
+    length_power: float = 0.5,
     norm: float = 0.0,
 ) -> Person:
     r"""Sum the history's item rows, popular items counting less.
 
-    The propagation step of graph models [1]_: :math:`u = \sum_{i \in H} w_i v_i / \sqrt{|H|\,d_i}` with
-    `d` the items' popularity.
+    .. math:: u = |H|^{-q} \sum_{i \in H} w_i d_i^{-p} v_i
+
+    with `d` the items' popularity; with the default powers it is the propagation step of graph models [1]_.
 
     Parameters
     ----------
-    items, data, rows, weights, norm
+    items, data, rows, weights
         As for `ridge`.
+    item_power : float
+        The power `p`: how much less a popular item counts.
+    length_power : float
+        The power `q`: 0 for a sum, 1 for a mean. It matters beside item biases and in rating models; else
+        it changes the scores, but not their order.
+    norm
+        As for `ridge`; it overrides `length_power`.
 
     Returns
     -------
@@ -117,7 +126,7 @@ def degree_weighted_sum(
     .. [1] X. He et al., "LightGCN: Simplifying and Powering Graph Convolution Network for
        Recommendation", SIGIR 2020.
     """
-    shares = 1.0 / np.sqrt(len(rows) * np.maximum(data.popularity[rows], 1.0))
+    shares = np.maximum(data.popularity[rows], 1.0) ** -item_power * len(rows) ** -length_power
     if weights is not None:
         shares = shares * weights
     return Person(_scaled(shares @ items.dense(rows), norm), 0.0)
@@ -177,9 +186,15 @@ Encoder = Callable[..., Person]
 #: The encoders by the name that a model file gives.
 ENCODERS: Mapping[str, Encoder] = {"ridge": ridge, "sum": degree_weighted_sum, "ratings": ratings}
 
-# The smallest value of each setting. Some regularization keeps the systems solvable.
-_LEAST = {"alpha": 0.0, "regularization": 1e-6, "norm": 0.0, "assumed_rating": -1e12}
-_MOST = 1e12
+# The range of each setting. Some regularization keeps the systems solvable.
+_RANGES = {
+    "alpha": (0.0, 1e12),
+    "regularization": (1e-6, 1e12),
+    "norm": (0.0, 1e12),
+    "assumed_rating": (-1e12, 1e12),
+    "item_power": (0.0, 4.0),
+    "length_power": (0.0, 4.0),
+}
 
 
 def check_encoder(name: str, settings: Mapping[str, Any]) -> None:
@@ -198,10 +213,10 @@ def check_encoder(name: str, settings: Mapping[str, Any]) -> None:
             raise ModelFormatError(
                 f"encoder_settings holds {setting!r}; encoder {name!r} takes {', '.join(known)}"
             )
-        least = _LEAST[setting]
-        if type(value) not in (int, float) or not least <= value <= _MOST or not math.isfinite(value):
+        least, most = _RANGES[setting]
+        if type(value) not in (int, float) or not least <= value <= most:
             raise ModelFormatError(
-                f"encoder_settings: {setting} is {value!r}; expected {least:g} to {_MOST:g}"
+                f"encoder_settings: {setting} is {value!r}; expected {least:g} to {most:g}"
             )
 
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from numbers import Integral
 from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparserec_np.errors import SettingError
-from sparserec_np.runtime.encoding import encode
+from sparserec_np.errors import MissingPackageError, SettingError
 from sparserec_np.runtime.ids import Id, IdMap, Ids
 from sparserec_np.runtime.model_data import ModelData
 from sparserec_np.runtime.model_file import load_model
-from sparserec_np.runtime.scoring import TableScorer
-from sparserec_np.runtime.topk import top_k
+from sparserec_np.runtime.people import NO_ROWS, People, Person, Rows
+from sparserec_np.runtime.scoring import TableScorer, Vector
+from sparserec_np.runtime.topk import best_of
 
 Batch = list[Any] | tuple[Any, ...] | NDArray[Any]
 
@@ -43,14 +42,16 @@ class TopK(NamedTuple):
 class Recommender:
     """Answers from a trained model: what next, what is similar, how well something fits.
 
-    People's own ids go in and come out. Nothing is changed after construction, so that one recommender
-    may serve several threads.
+    People's own ids go in and come out. One recommender may serve several threads, also while `update`
+    tells it of new interactions; the model itself is never changed.
 
     Parameters
     ----------
     data : ModelData
         The model's arrays, such as `load_model` returns. They are not copied, and are taken to satisfy
         ``data.check()``.
+    accelerate : bool
+        Whether to rank with a kernel of numba, which must be installed: the same answers, sooner.
 
     Attributes
     ----------
@@ -67,25 +68,34 @@ class Recommender:
     >>> ids, scores = recommender.recommend(history=["Alien", "Heat"])  # doctest: +SKIP
     """
 
-    def __init__(self, data: ModelData) -> None:
+    def __init__(self, data: ModelData, *, accelerate: bool = False) -> None:
         self.data = data
         self.user_ids: IdMap = data.user_ids
         self.item_ids: IdMap = data.item_ids
         self.info: Mapping[str, Any] = data.info
-        self._items = TableScorer(data.items)
+        self._items = _scorer(accelerate)(data.items, data.item_bias)
+        self._people = People(data, self._items)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Recommender:
-        """Open a model file; its arrays stay in the file and are mapped into memory.
+    def load(cls, path: str | os.PathLike[str], *, accelerate: bool = False) -> Recommender:
+        """Open a model file.
+
+        Parameters
+        ----------
+        path : path-like
+        accelerate : bool
+            Whether to rank with a kernel of numba, which must be installed: the same answers, sooner.
 
         Raises
         ------
         ModelFormatError
             If the file is damaged or foreign.
+        MissingPackageError
+            If `accelerate` is asked for without numba.
         OSError
             If the file cannot be read.
         """
-        return cls(load_model(path))
+        return cls(load_model(path), accelerate=accelerate)
 
     @overload
     def recommend(
@@ -157,19 +167,16 @@ class Recommender:
             If `k` is below 1, or the arguments contradict each other.
         """
         k = _checked_k(k)
-        excluded = np.empty(0, np.int64) if exclude is None else self._item_rows("exclude", exclude)
+        excluded = NO_ROWS if exclude is None else self._item_rows("exclude", exclude)
         pool = None if candidates is None else np.unique(self._item_rows("candidates", candidates))
-        if isinstance(user, list | tuple | np.ndarray):
-            _check_either(user, history, weights)
-            return [
-                self._recommend_user(row, k, filter_seen, excluded, pool) for row in self._user_rows(user)
-            ]
         _check_either(user, history, weights)
+        if isinstance(user, list | tuple | np.ndarray):
+            people = self._people.of_users(user)
+            return [self._answer(person, k, filter_seen, excluded, pool) for person in people]
         if history is None:
-            return self._recommend_user(self._user_row(user), k, filter_seen, excluded, pool)
+            return self._answer(self._people.of_user(user), k, filter_seen, excluded, pool)
         rows = self._item_rows("history", history)
-        scores = self._history_scores(rows, weights)
-        return self._best(scores, k, np.concatenate([excluded, rows]) if filter_seen else excluded, pool)
+        return self._answer(self._people.of_history(rows, weights), k, filter_seen, excluded, pool)
 
     def score(
         self,
@@ -195,8 +202,9 @@ class Recommender:
         _check_either(user, history, weights)
         rows = self._item_rows("items", items)
         if history is None:
-            return self._user_scores(self._user_row(user))[rows]
-        return self._history_scores(self._item_rows("history", history), weights)[rows]
+            return self._scores(self._people.of_user(user).vector)[rows]
+        person = self._people.of_history(self._item_rows("history", history), weights)
+        return self._scores(person.vector)[rows]
 
     def predict(self, users: Ids, items: Ids) -> NDArray[np.float32]:
         """Score pairs: ``users[i]`` with ``items[i]``. In a rating model, a score is a rating.
@@ -211,20 +219,23 @@ class Recommender:
         ndarray of float32
             One score per pair, the same as `score` gives.
         """
-        user_rows, item_rows = self._user_rows(users), self._item_rows("items", items)
-        if len(user_rows) != len(item_rows):
-            raise SettingError(
-                f"users has length {len(user_rows)} and items {len(item_rows)}; expected pairs"
-            )
+        if len(users) != len(items):
+            raise SettingError(f"users has length {len(users)} and items {len(items)}; expected pairs")
+        if self._people.has_news(users):
+            scored = (self.score([item], user=user)[0] for user, item in zip(users, items, strict=True))
+            return np.fromiter(scored, np.float32, len(users))
+        user_rows, item_rows = self._people.rows(users), self._item_rows("items", items)
         scores = np.empty(len(user_rows), np.float32)
         step = max(_BLOCK_ENTRIES // self.data.dim, 1)
         for start in range(0, len(scores), step):
             block = slice(start, start + step)
             distinct, which = np.unique(user_rows[block], return_inverse=True)
-            scores[block] = self._items.paired_dots(item_rows[block], self._users.dense(distinct), which)
+            scores[block] = self._items.paired_dots(
+                item_rows[block], self._people.table.dense(distinct), which
+            )
         if self.data.item_bias is not None:
             scores += self.data.item_bias[item_rows]
-        return scores + self._base(user_rows)
+        return scores + self._people.base(user_rows)
 
     @overload
     def similar_items(self, item: Id, k: int = 10) -> TopK: ...
@@ -247,7 +258,12 @@ class Recommender:
         TopK or list of TopK
             ``ids, cosines``, best first.
         """
-        return _similar(self._items, self.item_ids, item, k)
+        k = _checked_k(k)
+        if isinstance(item, list | tuple | np.ndarray):
+            rows = self.item_ids.rows(item).tolist()
+            return [_similar(self._items, self.item_ids, self._items.row(row), row, k) for row in rows]
+        row = self.item_ids.row(item)
+        return _similar(self._items, self.item_ids, self._items.row(row), row, k)
 
     @overload
     def similar_users(self, user: Id, k: int = 10) -> TopK: ...
@@ -256,108 +272,105 @@ class Recommender:
     def similar_users(self, user: Batch, k: int = 10) -> list[TopK]: ...
 
     def similar_users(self, user: Id | Batch, k: int = 10) -> TopK | list[TopK]:
-        """Find the users whose rows point most nearly the same way; as `similar_items`."""
-        return _similar(self._users, self.user_ids, user, k)
+        """Find the users of the model whose rows point most nearly the same way; as `similar_items`."""
+        if isinstance(user, list | tuple | np.ndarray):
+            return [self.similar_users(one, k) for one in user]
+        k = _checked_k(k)
+        vector = self._people.of_user(user).vector
+        row = self.user_ids.row(user) if user in self.user_ids else -1
+        return _similar(self._people.table, self.user_ids, vector, row, k)
 
-    @cached_property
-    def _users(self) -> TableScorer:
-        if self.data.users is None:
-            raise SettingError("the model holds no users; recommend by history=[item, ...] instead")
-        return TableScorer(self.data.users)
+    def update(self, user: Id, items: Iterable[Id], weights: Iterable[float] | None = None) -> None:
+        """Remember new interactions of a person, and answer by them from now on.
 
-    def _user_row(self, user: Any) -> int:
-        self._users  # noqa: B018 - "no users" says more than "unknown user"
-        return self.user_ids.row(user)
+        The person is encoded anew, from the training items that the file holds of them and all new ones,
+        as `recommend` does for a history; a rating model takes for the ratings of the training items,
+        which no file holds, what it predicts. The new items are left out of recommendations, as training
+        items are. Memory only: `save_state` keeps what was told.
 
-    def _user_rows(self, users: Ids) -> NDArray[np.int64]:
-        self._users  # noqa: B018
-        return self.user_ids.rows(users)
+        Parameters
+        ----------
+        user : int or str
+            A user of the model, or anyone new.
+        items : iterable of item ids
+        weights : iterable of float
+            How much each counts, 1 by default; its rating, if the model was trained on ratings. An item
+            told again has the last weight.
+
+        Raises
+        ------
+        UnknownIdError
+            For an item that the model does not know.
+        SettingError
+            If the user is of another type than the model's users, or the weights make no sense.
+        """
+        self._people.tell(user, self._item_rows("items", items), weights)
+
+    def save_state(self, path: str | os.PathLike[str]) -> None:
+        """Write what `update` was told to a file of its own, whole or not at all.
+
+        It holds people's own ids, so that it still fits when the model is trained anew.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
+        self._people.save_state(path)
+
+    def load_state(self, path: str | os.PathLike[str]) -> None:
+        """Take up what `save_state` wrote; it replaces what `update` was told so far.
+
+        Items that the model does not know (any more) are passed over.
+
+        Raises
+        ------
+        ModelFormatError
+            If the file is damaged or foreign.
+        OSError
+            If the file cannot be read.
+        """
+        self._people.load_state(path)
 
     def _item_rows(self, name: str, items: Iterable[Id] | NDArray[Any]) -> NDArray[np.int64]:
         if isinstance(items, str) or not isinstance(items, Iterable):
             raise SettingError(f"{name} is {items!r}; expected several item ids, such as a list")
         return self.item_ids.rows(items if isinstance(items, np.ndarray) else list(items))
 
-    def _recommend_user(
-        self, row: int, k: int, filter_seen: bool, excluded: NDArray[np.int64], pool: NDArray[np.int64] | None
-    ) -> TopK:
-        seen = self.data.seen
-        if filter_seen and seen is not None:
-            mine = seen.indices[int(seen.indptr[row]) : int(seen.indptr[row + 1])]
-            excluded = np.concatenate([excluded, mine.astype(np.int64)])
-        return self._best(self._user_scores(row), k, excluded, pool)
+    def _answer(self, person: Person, k: int, filter_seen: bool, excluded: Rows, pool: Rows | None) -> TopK:
+        if filter_seen:
+            excluded = np.concatenate([excluded, person.seen])
+        if person.vector is None:
+            best, scores = best_of(self._scores(None), k, excluded, pool)
+        else:
+            best, scores = self._items.best(person.vector, k, excluded, pool)
+        return TopK(self.item_ids.ids(best), scores)
 
-    def _user_scores(self, row: int) -> NDArray[np.float32]:
-        return self._scores(*self._users.row(row), self._base(row))
-
-    def _history_scores(
-        self, rows: NDArray[np.int64], weights: Iterable[float] | None
-    ) -> NDArray[np.float32]:
-        checked = self._checked_weights(weights, len(rows))
-        if len(rows):
-            person = encode(self._items, self.data, rows, checked)
-            columns = np.flatnonzero(person.vector)
-            if len(columns):
-                base = np.float32(self.data.offset + person.bias)
-                return self._scores(columns, person.vector[columns], base)
-        return self.data.popularity.astype(np.float32)
-
-    def _scores(
-        self, columns: NDArray[np.integer], values: NDArray[np.float32], base: np.float32
-    ) -> NDArray[np.float32]:
-        scores = self._items.dots(columns, values)
-        if self.data.item_bias is not None:
-            scores += self.data.item_bias
-        return scores + base if base else scores
-
-    def _base(self, user_rows: Any) -> Any:
-        """Offset plus user bias, of one row or of several: what all items of a user have in common."""
-        base = np.float32(self.data.offset)
-        return base if self.data.user_bias is None else base + self.data.user_bias[user_rows]
-
-    def _best(
-        self,
-        scores: NDArray[np.float32],
-        k: int,
-        excluded: NDArray[np.int64],
-        pool: NDArray[np.int64] | None,
-    ) -> TopK:
-        scores[excluded] = -np.inf
-        best = top_k(scores, k) if pool is None else pool[top_k(scores[pool], k)]
-        # Scores are finite, so what was excluded is last and is recognised.
-        best = best[scores[best] > -np.inf]
-        return TopK(self.item_ids.ids(best), scores[best])
-
-    def _checked_weights(self, weights: Iterable[float] | None, length: int) -> NDArray[np.float64] | None:
-        if weights is None:
-            return None
-        checked = np.array(weights if isinstance(weights, np.ndarray) else list(weights), dtype=np.float64)
-        if checked.shape != (length,):
-            raise SettingError(f"weights have shape {checked.shape}; expected one for each of {length} items")
-        least = -np.inf if self.data.encoder == "ratings" else 0.0
-        # Beyond float32 a weight would drown all others, and overflow in the scores.
-        wrong = ~((checked >= least) & (np.abs(checked) <= np.finfo(np.float32).max))
-        if wrong.any():
-            expected = "a finite number" if least else "a finite number of at least 0"
-            raise SettingError(f"weights hold {checked[wrong][0]}; expected {expected}")
-        return checked
+    def _scores(self, vector: Vector | None) -> NDArray[np.float32]:
+        """Scores of all items; of no vector, their popularity."""
+        return self.data.popularity.astype(np.float32) if vector is None else self._items.scores(vector)
 
 
-def _similar(table: TableScorer, ids: IdMap, id: Any, k: int) -> TopK | list[TopK]:
-    k = _checked_k(k)
-    if isinstance(id, list | tuple | np.ndarray):
-        return [_similar_row(table, ids, row, k) for row in ids.rows(id).tolist()]
-    return _similar_row(table, ids, ids.row(id), k)
+def _scorer(accelerate: bool) -> type[TableScorer]:
+    if not accelerate:
+        return TableScorer
+    try:
+        from sparserec_np.runtime.accelerated import AcceleratedScorer
+    except ImportError:
+        raise MissingPackageError("accelerate=True", "numba") from None
+    return AcceleratedScorer
 
 
-def _similar_row(table: TableScorer, ids: IdMap, row: int, k: int) -> TopK:
-    lengths = table.norms * table.norms[row]
+def _similar(table: TableScorer, ids: IdMap, vector: Vector | None, row: int, k: int) -> TopK:
+    """Rank rows by cosine with a vector; `row` is the vector's own, or -1."""
+    if vector is None:
+        vector = Vector(NO_ROWS, np.empty(0, np.float32))
+    own = np.sqrt(np.square(vector.values, dtype=np.float64).sum()).astype(np.float32)
+    lengths = table.norms * own
     cosines = np.full(len(lengths), -np.inf, np.float32)
-    np.divide(table.dots(*table.row(row)), lengths, out=cosines, where=lengths > 0)
-    cosines[row] = -np.inf
-    best = top_k(cosines, k)
-    best = best[cosines[best] > -np.inf]
-    return TopK(ids.ids(best), cosines[best])
+    np.divide(table.dots(vector), lengths, out=cosines, where=lengths > 0)
+    best, scores = best_of(cosines, k, np.array([row] if row >= 0 else [], np.int64))
+    return TopK(ids.ids(best), scores)
 
 
 def _checked_k(k: Any) -> int:

@@ -9,16 +9,34 @@ that all of them give the same bits.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sparserec_np.runtime.topk import best_of
 
 if TYPE_CHECKING:
     from sparserec_np.runtime.table_data import TableData
 
 # Entries of the largest dense block that a computation in blocks holds at once.
 _BLOCK_ENTRIES = 1 << 19
+
+
+class Vector(NamedTuple):
+    """Stored entries of a sparse vector, and what is added to all of its scores.
+
+    Attributes
+    ----------
+    columns : ndarray of int
+        Rising.
+    values : ndarray of float32
+    base : float32
+    """
+
+    columns: NDArray[np.integer]
+    values: NDArray[np.float32]
+    base: np.float32 = np.float32(0)
 
 
 class TableScorer:
@@ -31,10 +49,13 @@ class TableScorer:
     ----------
     table : TableData
         Not copied and never changed.
+    bias : ndarray of float32, shape (n_rows,), optional
+        Added to the scores.
     """
 
-    def __init__(self, table: TableData) -> None:
+    def __init__(self, table: TableData, bias: NDArray[np.float32] | None = None) -> None:
         self.table = table
+        self.bias = bias
 
     @cached_property
     def _starts(self) -> list[int]:
@@ -59,10 +80,10 @@ class TableScorer:
             gram += block.T @ block
         return gram
 
-    def row(self, row: int) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
-        """Columns and values of the stored entries of one row."""
+    def row(self, row: int) -> Vector:
+        """Copy nothing and return one row."""
         entries = slice(int(self.table.indptr[row]), int(self.table.indptr[row + 1]))
-        return self.table.indices[entries], self.table.values[entries]
+        return Vector(self.table.indices[entries], self.table.values[entries])
 
     def dense(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
         """Copy some rows into a dense array, shape (len(rows), dim)."""
@@ -75,28 +96,35 @@ class TableScorer:
         block[np.repeat(np.arange(len(rows)), lengths), table.indices[entries]] = table.values[entries]
         return block
 
-    def dots(self, columns: NDArray[np.integer], values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Dot products of one sparse vector with every row.
-
-        Parameters
-        ----------
-        columns : ndarray of int
-            Columns of the vector's entries, rising.
-        values : ndarray of float32
-            Their values.
-
-        Returns
-        -------
-        ndarray of float32, shape (n_rows,)
-        """
+    def dots(self, vector: Vector) -> NDArray[np.float32]:
+        """Dot products of a sparse vector with every row, shape (n_rows,)."""
         _, rows, stored = self.table.by_column
         starts = self._starts
-        scores = np.zeros(self.table.n_rows, np.float32)
-        for column, value in zip(columns.tolist(), values, strict=True):
+        dots = np.zeros(self.table.n_rows, np.float32)
+        for column, value in zip(vector.columns.tolist(), vector.values, strict=True):
             entries = slice(starts[column], starts[column + 1])
             # A row occurs once in a column, so that no addition is lost.
-            scores[rows[entries]] += value * stored[entries]
+            dots[rows[entries]] += value * stored[entries]
+        return dots
+
+    def scores(self, vector: Vector) -> NDArray[np.float32]:
+        """Dot products, plus the rows' bias and the vector's base, shape (n_rows,)."""
+        scores = self.dots(vector)
+        if self.bias is not None:
+            scores += self.bias
+        if vector.base:
+            scores += vector.base
         return scores
+
+    def best(
+        self,
+        vector: Vector,
+        k: int,
+        excluded: NDArray[np.integer],
+        candidates: NDArray[np.integer] | None = None,
+    ) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
+        """Find the rows of the k best scores; as `sparserec_np.runtime.topk.best_of`."""
+        return best_of(self.scores(vector), k, excluded, candidates)
 
     def paired_dots(
         self, rows: NDArray[np.integer], vectors: NDArray[np.float32], which: NDArray[np.integer]

@@ -39,3 +39,37 @@ def top_k(scores: NDArray[np.floating], k: int) -> NDArray[np.intp]:
     best = np.concatenate([above, level])
     best = best[np.lexsort((best, -scores[best]))]
     return best if pool is None else pool[best]
+
+
+def best_of(
+    scores: NDArray[np.float32],
+    k: int,
+    excluded: NDArray[np.integer],
+    candidates: NDArray[np.integer] | None = None,
+) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
+    """Find the k best rows that are not excluded.
+
+    Parameters
+    ----------
+    scores : ndarray of float32, shape (n,)
+        Finite, or -inf where a row is out of question; overwritten at the excluded rows.
+    k : int
+        At least 0.
+    excluded : ndarray of int
+        Rows to leave out.
+    candidates : ndarray of int, optional
+        The only rows to choose from, rising.
+
+    Returns
+    -------
+    rows : ndarray of int
+        At most k, best first; of equal scores, the lower row first.
+    scores : ndarray of float32
+        Theirs.
+    """
+    scores[excluded] = -np.inf
+    best: NDArray[np.integer]
+    best = top_k(scores, k) if candidates is None else candidates[top_k(scores[candidates], k)]
+    # What is left out comes last and is recognised.
+    best = best[scores[best] > -np.inf]
+    return best, scores[best]

@@ -59,14 +59,18 @@ def test_ratings_minimises_its_objective(user_bias):
     assert (person.bias != 0.0) == user_bias
 
 
-def test_degree_weighted_sum():
-    model = random_model(encoder="sum")
+@pytest.mark.parametrize(("item_power", "length_power"), [(0.5, 0.5), (0.0, 1.0), (1.2, 0.0)])
+def test_degree_weighted_sum(item_power, length_power):
+    powers = {"item_power": item_power, "length_power": length_power}
+    model = random_model(encoder="sum", encoder_settings=powers)
     V = densify(model.items)
     expected = sum(
-        weight * V[row] / np.sqrt(len(ROWS) * max(model.popularity[row], 1))
+        weight * V[row] * max(model.popularity[row], 1) ** -item_power / len(ROWS) ** length_power
         for row, weight in zip(ROWS, WEIGHTS, strict=True)
     )
-    np.testing.assert_allclose(encoded(model).vector, expected, rtol=1e-5)
+    np.testing.assert_allclose(encoded(model).vector, expected, rtol=1e-5, atol=1e-7)
+    if item_power == 0.5:
+        np.testing.assert_array_equal(encoded(model).vector, encoded(random_model(encoder="sum")).vector)
 
 
 @pytest.mark.parametrize("name", ["ridge", "sum"])
@@ -110,6 +114,7 @@ def test_a_table_without_entries_encodes_to_nothing(name):
         ("ridge", {"regularization": 0.0}, "regularization is 0.0; expected 1e-06"),
         ("ridge", {"alpha": float("nan")}, "alpha is nan"),
         ("ridge", {"alpha": True}, "alpha is True"),
+        ("sum", {"item_power": -1}, "item_power is -1; expected 0 to 4"),
         ("ratings", {"assumed_rating": "4"}, "assumed_rating is '4'"),
     ],
 )

@@ -1,0 +1,129 @@
+"""The column walk and the top-k as one kernel, for where numba is installed.
+
+Nothing imports this module unasked. It takes blocks of rows one after the other through all columns of a
+vector, so that the scores in work never leave the processor's first cache, and keeps the best of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from sparserec_np.runtime.scoring import TableScorer, Vector
+
+# Rows to a block: their scores take half of a small first cache.
+_BLOCK = 1 << 12
+# Scores that are compared at once with the worst that is kept.
+_LANES = 64
+# Lists are kept sorted by insertion; for longer ones, NumPy's partition is the faster.
+_LONGEST = 1000
+
+_NOTHING = np.empty(0, np.float32)
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    try:
+        return njit(cache=True, nogil=True)(function)
+    except RuntimeError:
+        # No folder to keep the machine code in: on a read-only system it is made anew for each process.
+        return njit(nogil=True)(function)
+
+
+class AcceleratedScorer(TableScorer):
+    """A `TableScorer` whose `best` is a kernel: the same rows and scores, to the last bit, sooner."""
+
+    def best(
+        self,
+        vector: Vector,
+        k: int,
+        excluded: NDArray[np.integer],
+        candidates: NDArray[np.integer] | None = None,
+    ) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
+        """Find the rows of the k best scores; as `sparserec_np.runtime.topk.best_of`."""
+        if candidates is not None or k > _LONGEST:
+            return super().best(vector, k, excluded, candidates)
+        k = min(k, self.table.n_rows)
+        best, scores = np.empty(k, np.intp), np.empty(k, np.float32)
+        n_found = _best_rows(
+            vector.columns.astype(np.intp),
+            np.ascontiguousarray(vector.values),
+            *self.table.by_column,
+            _NOTHING if self.bias is None else self.bias,
+            np.float32(vector.base),
+            np.unique(excluded).astype(np.intp),
+            self.table.n_rows,
+            best,
+            scores,
+        )
+        return best[:n_found], scores[:n_found]
+
+
+@_compiled
+def _best_rows(columns, values, starts, rows, stored, bias, base, excluded, n_rows, best, best_scores):  # type: ignore[no-untyped-def]
+    """Write the rows of the best scores, best first, and their scores; return how many.
+
+    Parameters
+    ----------
+    columns, values : (n,) intp, (n,) float32
+        Entries of the vector, columns rising: the order in which a score is summed.
+    starts, rows, stored : (dim + 1,) int, (nnz,) intp, (nnz,) float32
+        The table by column, rows rising within each.
+    bias : (n_rows,) or (0,) float32
+        Added to the scores, if there is one.
+    base : float32
+        Added to all scores, unless it is 0.
+    excluded : (m,) intp
+        Rows to leave out, rising.
+    n_rows : int
+    best, best_scores : (k,) intp, (k,) float32
+        Written.
+    """
+    block = np.empty(_BLOCK, np.float32)
+    next_ = starts[columns]
+    n_found, next_excluded = 0, 0
+    threshold = np.float32(-np.inf)
+    if len(best) == 0:
+        return 0
+    for begin in range(0, n_rows, _BLOCK):
+        end = min(begin + _BLOCK, n_rows)
+        block[: end - begin] = 0
+        for position in range(len(columns)):
+            value, entry, stop = values[position], next_[position], starts[columns[position] + 1]
+            while entry < stop and rows[entry] < end:
+                block[rows[entry] - begin] += value * stored[entry]
+                entry += 1
+            next_[position] = entry
+        if len(bias):
+            for row in range(begin, end):
+                block[row - begin] += bias[row]
+        if base != 0:
+            for row in range(end - begin):
+                block[row] += base
+        while next_excluded < len(excluded) and excluded[next_excluded] < end:
+            block[excluded[next_excluded] - begin] = -np.inf
+            next_excluded += 1
+        for lane in range(0, end - begin, _LANES):
+            lane_end = min(lane + _LANES, end - begin)
+            above = 0
+            for row in range(lane, lane_end):
+                above += block[row] > threshold
+            if above == 0:
+                continue
+            # Rows rise, so that one that only equals another comes after it.
+            for row in range(lane, lane_end):
+                score = block[row]
+                if not score > threshold:
+                    continue
+                place = min(n_found, len(best) - 1)
+                while place > 0 and best_scores[place - 1] < score:
+                    best[place], best_scores[place] = best[place - 1], best_scores[place - 1]
+                    place -= 1
+                best[place], best_scores[place] = begin + row, score
+                n_found = min(n_found + 1, len(best))
+                if n_found == len(best):
+                    threshold = best_scores[n_found - 1]
+    return n_found

@@ -1,0 +1,216 @@
+"""Who is asking: users of the model, people with a history, and what both did since it was trained."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparserec_np.errors import ModelFormatError, SettingError
+from sparserec_np.runtime.encoding import encode
+from sparserec_np.runtime.ids import Id, Ids
+from sparserec_np.runtime.model_data import ModelData
+from sparserec_np.runtime.scoring import TableScorer, Vector
+from sparserec_np.runtime.state import read_state, write_state
+
+Rows = NDArray[np.int64]
+
+NO_ROWS: Rows = np.empty(0, np.int64)
+
+
+class Person(NamedTuple):
+    """Someone to answer.
+
+    Attributes
+    ----------
+    vector : Vector or None
+        What their scores are made of; None where nothing is known, and popularity has to serve.
+    seen : ndarray of int64
+        Rows of the items that they had already.
+    """
+
+    vector: Vector | None
+    seen: Rows
+
+
+class _New:
+    """What somebody did since the model was trained: item rows and their weights; never changed."""
+
+    def __init__(self, told: Mapping[int, float]) -> None:
+        self.rows = np.array(list(told), np.int64)
+        self.weights = np.array(list(told.values()), np.float64)
+        self.told = told
+
+
+class People:
+    """Everybody who may ask, as vectors in the space of the item table.
+
+    Threads may ask while another tells of new interactions.
+
+    Parameters
+    ----------
+    data : ModelData
+    items : TableScorer
+        Of the item table.
+    """
+
+    def __init__(self, data: ModelData, items: TableScorer) -> None:
+        self.data = data
+        self._items = items
+        self._new: dict[Id, _New] = {}
+        self._lock = threading.Lock()
+
+    @cached_property
+    def table(self) -> TableScorer:
+        """The user table."""
+        if self.data.users is None:
+            raise SettingError("the model holds no users; recommend by history=[item, ...] instead")
+        return TableScorer(self.data.users)
+
+    def rows(self, users: Ids) -> Rows:
+        """Rows of users of the model."""
+        self.table  # noqa: B018
+        return self.data.user_ids.rows(users)
+
+    def of_user(self, user: Any) -> Person:
+        """Look up a user, of the model or new."""
+        new = self._new.get(user)
+        if new is not None:
+            return self._updated(user, new)
+        self.table  # noqa: B018 - "no users" says more than "unknown user"
+        return self._stored(self.data.user_ids.row(user))
+
+    def of_users(self, users: Ids) -> list[Person]:
+        """Several users; those of the model are looked up at once."""
+        new = [self._new.get(user) for user in users]
+        stored = [user for user, told in zip(users, new, strict=True) if told is None]
+        rows = iter(self.rows(stored).tolist() if stored else [])
+        return [
+            self._stored(next(rows)) if told is None else self._updated(user, told)
+            for user, told in zip(users, new, strict=True)
+        ]
+
+    def of_history(self, rows: Rows, weights: Iterable[float] | None) -> Person:
+        """Encode a person from item rows and, if given, a weight for each."""
+        return Person(self._encode(rows, self._checked_weights(weights, len(rows))), rows)
+
+    def has_news(self, users: Iterable[Any]) -> bool:
+        """Whether one of several users did something since the model was trained."""
+        return bool(self._new) and any(user in self._new for user in users)
+
+    def tell(self, user: Any, rows: Rows, weights: Iterable[float] | None) -> None:
+        """Remember new interactions; see `Recommender.update`."""
+        user = self._checked_new_user(user)
+        given = self._checked_weights(weights, len(rows))
+        if given is None:
+            given = np.full(len(rows), self._weight_of_one())
+        told = dict(zip(rows.tolist(), given.tolist(), strict=True))
+        with self._lock:
+            old = self._new.get(user)
+            self._new[user] = _New(told if old is None else {**old.told, **told})
+
+    def save_state(self, path: str | os.PathLike[str]) -> None:
+        """Write what was told; see `Recommender.save_state`."""
+        with self._lock:
+            people = dict(self._new)
+        item_ids = self.data.item_ids
+        write_state(
+            path,
+            {
+                user: {item_ids[row]: weight for row, weight in new.told.items()}
+                for user, new in people.items()
+            },
+        )
+
+    def load_state(self, path: str | os.PathLike[str]) -> None:
+        """Take up what was told before; see `Recommender.load_state`."""
+        new = {}
+        for user, history in read_state(path).items():
+            try:
+                self._checked_new_user(user)
+                self._checked_weights(history.values(), len(history))
+            except SettingError as error:
+                raise ModelFormatError(f"{path}: {error}") from None
+            known = {item: weight for item, weight in history.items() if item in self.data.item_ids}
+            rows = self.data.item_ids.rows(list(known)).tolist()
+            new[user] = _New(dict(zip(rows, known.values(), strict=True)))
+        with self._lock:
+            self._new = new
+
+    def _stored(self, row: int) -> Person:
+        vector = self._stored_vector(row)
+        if self.data.seen is None:
+            return Person(vector, NO_ROWS)
+        indptr, indices = self.data.seen
+        return Person(vector, indices[int(indptr[row]) : int(indptr[row + 1])].astype(np.int64))
+
+    def _stored_vector(self, row: int) -> Vector:
+        return self.table.row(row)._replace(base=self.base(row))
+
+    def _updated(self, user: Id, new: _New) -> Person:
+        """Encode a person from what they did before the training and since."""
+        if user not in self.data.user_ids:
+            return Person(self._encode(new.rows, new.weights), new.rows)
+        stored = self._stored(self.data.user_ids.row(user))
+        before = np.setdiff1d(stored.seen, new.rows, assume_unique=True)
+        if self.data.encoder == "ratings":
+            vector = self._stored_vector(self.data.user_ids.row(user))
+            weights = self._items.scores(vector)[before].astype(np.float64)
+        else:
+            weights = np.ones(len(before))
+        rows = np.concatenate([before, new.rows])
+        return Person(self._encode(rows, np.concatenate([weights, new.weights])), rows)
+
+    def _encode(self, rows: Rows, weights: NDArray[np.float64] | None) -> Vector | None:
+        """Encode a history; None where it says nothing."""
+        if not len(rows):
+            return None
+        person = encode(self._items, self.data, rows, weights)
+        columns = np.flatnonzero(person.vector)
+        if not len(columns):
+            return None
+        return Vector(columns, person.vector[columns], np.float32(self.data.offset + person.bias))
+
+    def base(self, user_rows: Any) -> Any:
+        """Offset plus user bias, of one row or of several: what all items of a user have in common."""
+        base = np.float32(self.data.offset)
+        return base if self.data.user_bias is None else base + self.data.user_bias[user_rows]
+
+    def _checked_new_user(self, user: Any) -> Id:
+        if not isinstance(user, str | Integral):
+            raise SettingError(f"user is {user!r}; expected an integer or a string")
+        # Without a user table it is the first new person who decides.
+        known = [self.data.user_ids[0]] if len(self.data.user_ids) else list(self._new)[:1]
+        if known and isinstance(known[0], str) != isinstance(user, str):
+            expected = "a string" if isinstance(known[0], str) else "an integer"
+            raise SettingError(f"user is {user!r}; expected {expected}, as the others are")
+        return user if isinstance(user, str) else int(user)
+
+    def _weight_of_one(self) -> float:
+        """Weight of an interaction that none is given for."""
+        if self.data.encoder != "ratings":
+            return 1.0
+        assumed = self.data.encoder_settings.get("assumed_rating")
+        if assumed is None:
+            raise SettingError("the model was trained on ratings; give those of the items as weights")
+        return assumed
+
+    def _checked_weights(self, weights: Iterable[float] | None, length: int) -> NDArray[np.float64] | None:
+        if weights is None:
+            return None
+        checked = np.array(weights if isinstance(weights, np.ndarray) else list(weights), dtype=np.float64)
+        if checked.shape != (length,):
+            raise SettingError(f"weights have shape {checked.shape}; expected one for each of {length} items")
+        least = -np.inf if self.data.encoder == "ratings" else 0.0
+        # Beyond float32 a weight would drown all others, and overflow in the scores.
+        wrong = ~((checked >= least) & (np.abs(checked) <= np.finfo(np.float32).max))
+        if wrong.any():
+            expected = "a finite number" if least else "a finite number of at least 0"
+            raise SettingError(f"weights hold {checked[wrong][0]}; expected {expected}")
+        return checked
