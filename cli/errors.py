@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import click
 
@@ -11,6 +15,9 @@ from sparserec_np.errors import SparserecError
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+
+_GRACE = 3  # seconds
+_told = threading.Event()
 
 
 @contextmanager
@@ -20,7 +27,8 @@ def reported() -> Iterator[None]:
     Any other exception is a bug and keeps its traceback.
     """
     try:
-        yield
+        with _way_out():
+            yield
     except SparserecError as error:
         raise _failure(str(error)) from error
     except BrokenPipeError:
@@ -31,9 +39,59 @@ def reported() -> Iterator[None]:
     except MemoryError as error:
         raise _failure(f"not enough memory: {error}" if str(error) else "not enough memory") from error
     except KeyboardInterrupt:
-        click.echo("Interrupted.", err=True)
-        raise click.exceptions.Exit(INTERRUPTED) from None
+        raise _interruption() from None
+    except SystemError as error:
+        # What a Ctrl-C becomes that falls into the call of a compiled kernel.
+        if not _came_of_interrupt(error):
+            raise
+        raise _interruption() from None
 
 
 def _failure(message: str) -> click.ClickException:
     return click.ClickException(" ".join(message.split()))
+
+
+def _interruption() -> click.exceptions.Exit:
+    _told.set()
+    click.echo("Interrupted.", err=True)
+    return click.exceptions.Exit(INTERRUPTED)
+
+
+def _came_of_interrupt(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
+
+
+@contextmanager
+def _way_out() -> Iterator[None]:
+    """See to it that the process ends soon after Ctrl-C, come what may.
+
+    A KeyboardInterrupt within numba's compiler can leave the compiler's lock taken. A thread that needs the
+    lock then waits for ever, and the end of the process for that thread.
+    """
+    in_charge = (
+        hasattr(signal, "alarm")
+        and threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+    if not in_charge:
+        yield
+        return
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGALRM, _leave)
+    signal.alarm(_GRACE)
+    raise KeyboardInterrupt
+
+
+def _leave(signum: int, frame: FrameType | None) -> None:
+    if not _told.is_set():
+        os.write(2, b"Interrupted.\n")
+    os._exit(INTERRUPTED)

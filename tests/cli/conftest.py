@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from sparserec_np.cli import main
 
 from sparserec_np.runtime import IdMap, ModelData, SeenItems, TableData, save_model
@@ -57,15 +56,17 @@ def named_model(save_known) -> Path:
 
 
 @pytest.fixture
-def run():
-    """Run a command within this process: exit code, stdout, stderr and, with ``--json``, what it says."""
+def run(capsys):
+    """Run a command within this process: stdout, stderr and, with ``--json``, what it says."""
 
     def call(*arguments, code=0):
-        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == code, result.output
-        answer = json.loads(result.stdout) if "--json" in arguments and code == 0 else None
-        return SimpleNamespace(stdout=result.stdout, stderr=result.stderr, json=answer)
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main.main([str(argument) for argument in arguments], prog_name="sparserec-np")
+        out, err = capsys.readouterr()
+        assert end.value.code == code, out + err
+        return SimpleNamespace(
+            stdout=out, stderr=err, json=json.loads(out) if "--json" in arguments and code == 0 else None
+        )
 
     return call

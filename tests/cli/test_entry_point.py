@@ -112,6 +112,32 @@ def test_ctrl_c_is_130_and_leaves_nothing_behind(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+def test_ctrl_c_ends_the_process_though_a_thread_hangs(model):
+    """As after an interrupt within numba's compiler, which leaves its lock taken."""
+    script = """
+import sys, threading, time
+from sparserec_np.cli import main
+from sparserec_np.runtime import Recommender
+def hang(path):
+    threading.Thread(target=time.sleep, args=(1000,)).start()
+    print("hanging", flush=True)
+    time.sleep(1000)
+Recommender.load = hang
+main.main()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, "recommend", str(model), "--user", "10"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "hanging\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "Interrupted.\n")
+
+
 @pytest.mark.slow
 def test_demo(tmp_path):
     start = time.perf_counter()

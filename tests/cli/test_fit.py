@@ -1,10 +1,9 @@
+import gzip
 import inspect
-import json
+import io
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
-from sparserec_np.cli import main
 
 from sparserec_np.data import make_interactions
 from sparserec_np.models import SparseBPR, SparseMF
@@ -91,8 +90,8 @@ def test_settings_reach_the_estimator(run, data):
     assert report["held_out"] == {}
 
 
-def test_every_setting_is_an_option_with_a_help_text():
-    text = " ".join(CliRunner().invoke(main, ["fit", "--help"], terminal_width=200).output.split())
+def test_every_setting_is_an_option_with_a_help_text(run):
+    text = " ".join(run("fit", "--help").stdout.split())
     renamed = {"random_state": "seed", "n_jobs": "jobs"}
     for model in (SparseBPR, SparseMF):
         for name in inspect.signature(model).parameters:
@@ -104,15 +103,12 @@ def test_every_setting_is_an_option_with_a_help_text():
     assert "mf logistic" in text
 
 
-def test_standard_input(run, data):
-    result = CliRunner().invoke(main, ["fit", "-", *map(str, QUICK), "--json"], input=data.read_text())
-    assert result.exit_code == 0
-    assert json.loads(result.stdout)["output"] == "interactions.srec"
+def test_standard_input(run, data, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data.read_bytes())))
+    assert run("fit", "-", *QUICK, "--json").json["output"] == "interactions.srec"
 
 
 def test_compressed_data_lose_all_suffixes(run, data, tmp_path):
-    import gzip
-
     (tmp_path / "log.csv.gz").write_bytes(gzip.compress(data.read_bytes()))
     assert run("fit", "log.csv.gz", *QUICK, "--json").json["output"] == "log.srec"
 
@@ -190,6 +186,20 @@ def test_broken_data_are_one_line_and_leave_no_file(run, tmp_path, monkeypatch, 
     assert error.startswith("Error: ")
     assert error.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["bad.csv"]
+
+
+@pytest.mark.parametrize("within_a_kernel", [False, True])
+def test_ctrl_c(run, data, monkeypatch, within_a_kernel):
+    def fit(*arguments, **keywords):
+        if within_a_kernel:
+            # As CPython words it when numba goes on after an interrupt; seen nested, too.
+            cause = SystemError("_numba_unpickle returned a result with an exception set")
+            cause.__cause__ = KeyboardInterrupt()
+            raise SystemError("group_rows returned a result with an exception set") from cause
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SparseBPR, "fit", fit)
+    assert run("fit", data, code=130).stderr == "Interrupted.\n"
 
 
 def test_memory_error_and_os_error_are_one_line(run, data, monkeypatch):
