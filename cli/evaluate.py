@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sparserec_np.data import Interactions
     from sparserec_np.runtime.ids import IdMap
-    from sparserec_np.runtime.model_data import ModelData
+    from sparserec_np.runtime import ModelData
 
 
 @click.command(

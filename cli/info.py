@@ -12,7 +12,7 @@ import click
 from .output import cell, examples, metrics_table, size, table
 
 if TYPE_CHECKING:
-    from sparserec_np.runtime.model_data import ModelData, TableData
+    from sparserec_np.runtime import ModelData, TableData
 
 
 @click.command(epilog=examples("sparserec-np info data.srec"))
