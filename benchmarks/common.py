@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import resource
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -54,6 +56,40 @@ def in_rows_of(train: Interactions, other: Interactions) -> Interactions:
         (pairs.data[known], (ends[0][known], ends[1][known])), shape=train.user_items.shape
     )
     return replace(other, user_items=matrix, users=train.users, items=train.items, times=None)
+
+
+def trained(name: str, fit: Callable[[], Any], folder: Path | None = None) -> Any:
+    """Return the model data of an estimator that was fitted once and then kept, outside the repository.
+
+    Parameters
+    ----------
+    name : str
+        Names the file; settings that change the model belong into it.
+    fit : callable
+        Returns a fitted estimator; called where the file is not there yet.
+    folder : path, optional
+        By default ``$SPARSEREC_CACHE``, or ``sparserec-benchmarks`` among the temporary files.
+    """
+    from sparserec_np.runtime import load_model
+
+    folder = folder or Path(
+        os.environ.get("SPARSEREC_CACHE") or Path(tempfile.gettempdir()) / "sparserec-benchmarks"
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.srec"
+    if not path.exists():
+        print(f"training {name}, kept as {path}", file=sys.stderr)
+        fit().save(path)
+    return load_model(path)
+
+
+def as_csr(table: Any) -> Any:
+    """Return a runtime table as scipy's CSR."""
+    import numpy as np
+    from scipy import sparse
+
+    parts = table.values, table.indices.astype(np.int32), table.indptr.astype(np.int32)
+    return sparse.csr_array(parts, shape=(table.n_rows, table.dim))
 
 
 def in_fresh_process(function: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:

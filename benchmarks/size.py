@@ -1,0 +1,127 @@
+"""Bytes of the embedding tables of a trained model, and what they cost in recall, on Gowalla.
+
+    python benchmarks/size.py [--density 0.1] [--dim 64] [--epochs 12] [--dense] [--json FILE]
+
+Bytes are those of the embedding parts of the file as written: patterns, values and scales. The dense tables
+of fewer dims have the bytes of the sparse model with float16; they are trained like it. With ``--dense`` the
+dense tables of full width are trained, too, which takes some ten times as long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import as_csr, gowalla, markdown, trained, write_json
+from scipy import sparse
+
+from sparserec_np import SparseBPR, metrics
+from sparserec_np.runtime import ModelData, load_model, save_model
+from sparserec_np.runtime.format import read_tensors
+
+Row = dict[str, Any]
+
+
+def embedding_bytes(path: Path) -> int:
+    """Bytes of the tables in a model file."""
+    tensors, _ = read_tensors(path)
+    return sum(array.nbytes for name, array in tensors.items() if name.startswith(("users.", "items.")))
+
+
+def rounded(table: sparse.csr_array, dtype: str) -> sparse.csr_array:
+    """Return a dense table as it comes back from float16, or from int8 with a scale per row."""
+    if dtype == "float16":
+        return sparse.csr_array(table.astype(np.float16).astype(np.float32))
+    dense = table.toarray()
+    scale = np.abs(dense).max(axis=1, keepdims=True) / 127
+    return sparse.csr_array(np.rint(dense / np.where(scale > 0, scale, 1)) * scale)
+
+
+def sparse_rows(model: ModelData, recall: Callable[[Any, Any], Row]) -> Iterator[Row]:
+    """Every way to store the sparse model, measured as it is read again."""
+    users, items = as_csr(model.users), as_csr(model.items)
+    n_bytes = sum(t.data.nbytes + t.indices.nbytes + t.indptr.nbytes for t in (users, items))
+    yield {"storage": "scipy CSR, float32 + int32", "bytes": n_bytes, **recall(users, items)}
+    with tempfile.TemporaryDirectory() as folder:
+        for precision in ("float32", "float16", "int8"):
+            path = Path(folder) / precision
+            save_model(path, model, precision)
+            read = load_model(path)
+            yield {
+                "storage": f"sparserec_np, {precision}",
+                "bytes": embedding_bytes(path),
+                **recall(as_csr(read.users), as_csr(read.items)),
+            }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--density", type=float, default=0.1)
+    parser.add_argument("--dim", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--dense", action="store_true")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    train, test = gowalla()
+    n_rows = train.n_users + train.n_items
+
+    def model(**settings: Any) -> ModelData:
+        settings = {"dim": args.dim, "density": args.density, "epochs": args.epochs, **settings}
+        name = "gowalla-" + "-".join(f"{key}{value}" for key, value in settings.items())
+        return trained(name, lambda: SparseBPR(random_state=0, **settings).fit(train))
+
+    def recall(users: Any, items: Any) -> Row:
+        measured = metrics.evaluate(users, items, train.user_items, test.user_items, 20)
+        return {"recall@20": measured["recall@20"], "ndcg@20": measured["ndcg@20"]}
+
+    found = list(sparse_rows(model(), recall))
+    budget = next(row["bytes"] for row in found if row["storage"].endswith("float16"))
+    dense_float32 = 4 * n_rows * args.dim
+    dense: list[Row] = [
+        {"storage": "dense, float32", "bytes": dense_float32},
+        {"storage": "dense, float16", "bytes": dense_float32 // 2},
+        {"storage": "dense, int8", "bytes": n_rows * (args.dim + 4)},
+    ]
+    if args.dense:
+        wide = model(density=1.0, grow_by="none")
+        users, items = as_csr(wide.users), as_csr(wide.items)
+        dense[0] |= recall(users, items)
+        for row, dtype in zip(dense[1:], ("float16", "int8"), strict=True):
+            row |= recall(rounded(users, dtype), rounded(items, dtype))
+    for dtype, per_entry, per_row in (("float32", 4, 0), ("float16", 2, 0), ("int8", 1, 4)):
+        dim = max(1, round((budget / n_rows - per_row) / per_entry))
+        narrow = model(dim=dim, density=1.0, grow_by="none")
+        users, items = as_csr(narrow.users), as_csr(narrow.items)
+        if dtype != "float32":
+            users, items = rounded(users, dtype), rounded(items, dtype)
+        row = {"storage": f"dense, dim {dim}, {dtype}", "bytes": n_rows * (dim * per_entry + per_row)}
+        dense.append(row | recall(users, items))
+
+    rows = [*dense, *found]
+    for row in rows:
+        row["smaller"] = dense_float32 / row["bytes"]
+    print(f"Gowalla, {n_rows:,} rows, dim {args.dim}, density {args.density:g}\n")
+    print(
+        markdown(
+            ("storage", "bytes", "bytes a row", "times smaller", "Recall@20", "NDCG@20"),
+            [
+                (
+                    row["storage"],
+                    f"{row['bytes']:,}",
+                    f"{row['bytes'] / n_rows:.1f}",
+                    f"{row['smaller']:.1f}",
+                    *(f"{row[name]:.4f}" if name in row else "" for name in ("recall@20", "ndcg@20")),
+                )
+                for row in rows
+            ],
+        )
+    )
+    write_json(args.json, {"settings": {**vars(args), "json": None}, "rows": rows})
+
+
+if __name__ == "__main__":
+    main()
