@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sparserec_np.data import Interactions
-    from sparserec_np.models import SparseBPR, SparseMF, load
+    from sparserec_np.models import SparseBPR, SparseGraph, SparseMF, load
     from sparserec_np.runtime import Recommender
 
 __version__ = "0.1.0"
@@ -20,11 +20,12 @@ _HOME = {
     "Interactions": "sparserec_np.data",
     "Recommender": "sparserec_np.runtime",
     "SparseBPR": "sparserec_np.models",
+    "SparseGraph": "sparserec_np.models",
     "SparseMF": "sparserec_np.models",
     "load": "sparserec_np.models",
 }
 
-__all__ = ["Interactions", "Recommender", "SparseBPR", "SparseMF", "__version__", "load"]
+__all__ = ["Interactions", "Recommender", "SparseBPR", "SparseGraph", "SparseMF", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:

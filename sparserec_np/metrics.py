@@ -29,6 +29,10 @@ from sparserec_np.kernels.workers import Workers
 _BLOCK = 8192
 
 
+# Makes the embeddings of users, by row, where they are not simply rows of a table: CSR (n, dim).
+Represent = Callable[[NDArray[np.int64]], sparse.csr_array]
+
+
 @dataclass(frozen=True)
 class Ranking:
     """The top k of some users, best first.
@@ -108,13 +112,19 @@ def _rank_blocks(
     block: int | None,
 ) -> Iterator[Ranking]:
     """Rank ``rows``, ``block`` users at a time (None: all at once); at least one block, be it empty."""
-    users, items = _as_csr(users, "users"), _as_csr(items, "items")
-    (n_users, dim), n_items = users.shape, items.shape[0]
+    items = _as_csr(items, "items")
+    n_items, dim = items.shape
+    represent: Represent | None = users if callable(users) else None
+    if represent is not None:
+        # The users are known by what they are not to be recommended.
+        users = sparse.csr_array((exclude.shape[0], dim), dtype=np.float32)
+    users = _as_csr(users, "users")
+    n_users = users.shape[0]
     if k < 1:
         raise SettingError(f"k is {k}; a ranking needs k of at least 1")
-    if items.shape[1] != dim:
+    if users.shape[1] != dim:
         raise DataError(
-            f"users have dim {dim}, items have dim {items.shape[1]}; both tables must come from one model"
+            f"users have dim {users.shape[1]}, items have dim {dim}; both tables must come from one model"
         )
     exclude = _as_csr(
         sparse.csr_array((n_users, n_items), dtype=np.float32) if exclude is None else exclude,
@@ -129,14 +139,18 @@ def _rank_blocks(
     if rows.ndim != 1 or (len(rows) and (rows.min() < 0 or rows.max() >= n_users)):
         raise DataError(f"rows must be a flat array of user rows from 0 to {n_users - 1}")
 
-    tables = (*_arrays(users), *_arrays(items.tocsc()), bias, *_arrays(exclude)[:2])
+    columns = _arrays(items.tocsc())
     with Workers(n_jobs) as workers:
         for start in range(0, max(1, len(rows)), block or max(1, len(rows))):
             part = rows[start : start + block] if block else rows
             ids = np.full((len(part), k), -1, np.int32)
             scores = np.full((len(part), k), np.nan, np.float32)
             counts = np.zeros(len(part), np.int64)
-            workers.run(rank_rows, len(part), part, *tables, ids, scores, counts, min_share=16)
+            people, without, numbers = users, exclude, part
+            if represent is not None:
+                people, without, numbers = represent(part), exclude[part], np.arange(len(part))
+            tables = (*_arrays(people), *columns, bias, *_arrays(without)[:2])
+            workers.run(rank_rows, len(part), numbers, *tables, ids, scores, counts, min_share=16)
             yield Ranking(part, ids, counts, scores)
 
 
@@ -212,8 +226,9 @@ def evaluate(
 
     Parameters
     ----------
-    users : CSR array (n_users, dim), float32
-        Embedding table of the users.
+    users : CSR array (n_users, dim), float32, or callable
+        Embedding table of the users; or what makes such rows, a block of users at a time, of their row
+        numbers.
     items : CSR array (n_items, dim), float32
         Embedding table of the items.
     train : CSR array (n_users, n_items) or None
@@ -242,7 +257,9 @@ def evaluate(
         A ``k`` is below 1.
     """
     lengths = _lengths(k)
-    test = _as_csr(test, "test", (users.shape[0], items.shape[0]))
+    test = _as_csr(test, "test", None if callable(users) else (users.shape[0], items.shape[0]))
+    if train is None:
+        train = sparse.csr_array(test.shape, dtype=np.float32)
     rows = np.flatnonzero(np.diff(test.indptr))
     blocks = _rank_blocks(users, items, max(lengths), train, rows, item_bias, n_jobs, _BLOCK)
     return _measure(blocks, test, lengths)

@@ -16,11 +16,22 @@ from scipy import sparse
 from sparserec_np.autograd import Var, dot, lookup, match, propagate
 from sparserec_np.tables import SparseTable
 
+# Enough to know a mean by; more would only cost time.
+_CALIBRATION_USERS = 2000
+
 Rows = npt.NDArray[Any]
 
 
 class Scorer(Protocol):
     """What the training loop asks of a scorer."""
+
+    #: Whether users have rows of their own.
+    needs_users: bool
+
+    def prepare(
+        self, users: SparseTable, items: SparseTable, init_scale: float, rng: np.random.Generator
+    ) -> None:
+        """Bring the tables' first values, in place, to the scale that training starts from."""
 
     def order(self, example_users: Rows, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """Put the examples of an epoch in order; ``example_users`` are their users, ascending."""
@@ -28,9 +39,21 @@ class Scorer(Protocol):
     def __call__(self, users: Var | None, items: Var, user_rows: Rows, item_rows: Rows) -> Var:
         """Score the items of a batch: ``user_rows`` (batch,), ``item_rows`` (batch, 1 + m)."""
 
+    def represent(self, users: SparseTable | None, items: SparseTable, rows: Rows) -> sparse.csr_array:
+        """Make the vectors of users, by row, whose dot product with an item row is its score; CSR."""
+
 
 class DotScorer:
     """Matrix factorization: the dot product of a stored user row and a stored item row."""
+
+    needs_users = True
+
+    def prepare(
+        self, users: SparseTable, items: SparseTable, init_scale: float, rng: np.random.Generator
+    ) -> None:
+        """Give the rows of both tables a root mean square length of ``init_scale``."""
+        users.rescale(init_scale)
+        items.rescale(init_scale)
 
     def order(self, example_users: Rows, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """Shuffle the examples."""
@@ -40,6 +63,11 @@ class DotScorer:
         """Score by ``⟨user row, item row⟩``."""
         scores: Var = dot(users, items, user_rows, item_rows)
         return scores
+
+    def represent(self, users: SparseTable | None, items: SparseTable, rows: Rows) -> sparse.csr_array:
+        """Look the rows up."""
+        assert users is not None
+        return users.to_scipy()[rows]
 
 
 class PropagationScorer:
@@ -57,13 +85,11 @@ class PropagationScorer:
         The histories; only the pattern is looked at.
     item_power, length_power : float
         The exponents ``p`` and ``q``.
-    scale : float
-        Factor of all scores: the inverse temperature of the softmax.
     """
 
-    def __init__(
-        self, user_items: sparse.csr_array, item_power: float, length_power: float, scale: float
-    ) -> None:
+    needs_users = False
+
+    def __init__(self, user_items: sparse.csr_array, item_power: float, length_power: float) -> None:
         lengths = np.diff(user_items.indptr)
         degrees = np.bincount(user_items.indices, minlength=user_items.shape[1])
         self._of_item = (np.maximum(degrees, 1.0) ** -item_power).astype(np.float32)
@@ -72,7 +98,23 @@ class PropagationScorer:
         self.weights = sparse.csr_array(
             (values, user_items.indices, user_items.indptr), shape=user_items.shape
         )
-        self.scale = np.float32(scale)
+
+    def prepare(
+        self, users: SparseTable, items: SparseTable, init_scale: float, rng: np.random.Generator
+    ) -> None:
+        """Let positives score ``init_scale`` on average, by what a sample of the users says."""
+        n_users = self.weights.shape[0]
+        sample = np.sort(rng.choice(n_users, min(n_users, _CALIBRATION_USERS), replace=False))
+        histories = self.weights[sample]
+        owners = np.repeat(np.arange(len(sample)), np.diff(histories.indptr))
+        positives = items.to_scipy()[histories.indices]
+        with_itself = self.represent(None, items, sample)[owners].multiply(positives).sum(axis=1)
+        scores = with_itself - histories.data * positives.multiply(positives).sum(axis=1)
+        mean = float(scores.mean()) if len(scores) else 0.0
+        if mean > 0:
+            items.data *= np.float32(np.sqrt(init_scale / mean))
+        else:
+            items.rescale(1.0)
 
     def order(self, example_users: Rows, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """Shuffle the users and keep each one's examples together: their history is propagated once."""
@@ -95,11 +137,11 @@ class PropagationScorer:
         own_share = np.zeros(item_rows.shape, dtype=np.float32)
         own_share[:, 0] = self._of_item[positives[:, 0]] * self._of_user[user_rows]
         itself = dot(items, items, positives[:, 0], positives)
-        scores: Var = (match(people, items, owners, item_rows) - itself * own_share) * self.scale
+        scores: Var = match(people, items, owners, item_rows) - itself * own_share
         return scores
 
     def represent(self, users: SparseTable | None, items: SparseTable, rows: Rows) -> sparse.csr_array:
-        """Represent users, by row, as `__call__` does when nothing is left out; CSR (len(rows), dim)."""
+        """Propagate whole histories, nothing left out."""
         people = self.weights[rows] @ items.to_scipy()
         if users is not None:
             people = people + users.to_scipy()[rows]

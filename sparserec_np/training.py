@@ -15,6 +15,7 @@ from sparserec_np.losses import Loss
 from sparserec_np.optim import Optimizer
 from sparserec_np.sampling import NegativeSampler
 from sparserec_np.scorers import DotScorer, Scorer
+from sparserec_np.tables import SparseTable
 
 
 @dataclass
@@ -103,6 +104,11 @@ class Trainer:
     def sides(self) -> list[Side]:
         """The tables in training, users first."""
         return [side for side in (self.users, self.items) if side is not None]
+
+    @property
+    def tables(self) -> tuple[SparseTable | None, SparseTable]:
+        """The user and the item table as they are now."""
+        return (self.users.parameter.table if self.users is not None else None), self.items.parameter.table
 
     @property
     def n_examples(self) -> int:

@@ -1,10 +1,14 @@
 """Dynamic sparse training: masks, probe rows, pruning and growing."""
 
-from sparserec_np.exploration.masks import MASKS, nmf_factors, nmf_tables, random_tables, split_budget
+from sparserec_np.exploration.masks import nmf_factors, nmf_tables, random_tables, split_budget
 from sparserec_np.exploration.probes import draw_probes, sample_rows
 from sparserec_np.exploration.prune_grow import Replacement, inactive_scores, replace
 from sparserec_np.exploration.schedule import CosineSchedule
 from sparserec_np.exploration.selection import largest, smallest
+from sparserec_np.exploration.spectral import spectral_factors, spectral_tables, varimax
+
+#: Ways to start the tables, by the name of the setting ``mask_init``.
+MASKS = {"nmf": nmf_tables, "random": random_tables, "spectral": spectral_tables}
 
 __all__ = [
     "MASKS",
@@ -19,5 +23,8 @@ __all__ = [
     "replace",
     "sample_rows",
     "smallest",
+    "spectral_factors",
+    "spectral_tables",
     "split_budget",
+    "varimax",
 ]

@@ -31,6 +31,19 @@ def split_budget(density: float, n_users: int, n_items: int, dim: int) -> tuple[
     return users, total - users
 
 
+def normalised_interactions(user_items: sparse.csr_array) -> sparse.csr_matrix:
+    """``D_u^-½ X D_i^-½``: every interaction ÷ the square roots of its user's and its item's number of them.
+
+    float32, in the older matrix class, which scikit-learn's solvers want.
+    """
+    user_degree = np.diff(user_items.indptr)
+    item_degree = np.bincount(user_items.indices, minlength=user_items.shape[1])
+    values = 1 / np.sqrt(np.repeat(user_degree, user_degree) * item_degree[user_items.indices].astype(float))
+    return sparse.csr_matrix(
+        (values.astype(np.float32), user_items.indices, user_items.indptr), shape=user_items.shape
+    )
+
+
 def nmf_factors(
     user_items: sparse.csr_array, dim: int, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
@@ -57,13 +70,7 @@ def nmf_factors(
 
     n_users, n_items = user_items.shape
     rank = min(dim, n_users, n_items)
-    user_degree = np.diff(user_items.indptr)
-    item_degree = np.bincount(user_items.indices, minlength=n_items)
-    values = 1 / np.sqrt(np.repeat(user_degree, user_degree) * item_degree[user_items.indices].astype(float))
-    # scikit-learn's solvers want the older matrix class and 32-bit indices.
-    normalised = sparse.csr_matrix(
-        (values.astype(np.float32), user_items.indices, user_items.indptr), shape=user_items.shape
-    )
+    normalised = normalised_interactions(user_items)
     seed = int(rng.integers(2**31))
     # The start from singular vectors is the better one, but where the matrix has a lower rank it may divide
     # 0 by 0 and give NaN throughout.
@@ -133,7 +140,6 @@ def nmf_tables(
     dim: int,
     budget: tuple[int, int],
     *,
-    scale: float,
     rng: np.random.Generator,
     workers: Workers,
 ) -> tuple[SparseTable, SparseTable]:
@@ -150,8 +156,6 @@ def nmf_tables(
         Width of the tables.
     budget : (int, int)
         Stored entries of the user and of the item table.
-    scale : float
-        Root mean square of the rows' initial lengths.
     rng : numpy.random.Generator
     workers : Workers
         How many threads the linear algebra may use.
@@ -159,7 +163,7 @@ def nmf_tables(
     Returns
     -------
     users, items : SparseTable
-        float32; exactly as many entries as asked for.
+        float32; exactly as many entries as asked for. Their scale is left to the scorer.
     """
     from threadpoolctl import threadpool_limits
 
@@ -178,7 +182,6 @@ def nmf_tables(
         unset = table.data == 0
         typical = np.sqrt(np.mean(table.data[~unset] ** 2)) if not unset.all() else 1.0
         table.data[unset] = 0.1 * typical * rng.standard_normal(np.count_nonzero(unset))
-        _rescale(table, scale)
         tables.append(table)
     return tables[0], tables[1]
 
@@ -188,7 +191,6 @@ def random_tables(
     dim: int,
     budget: tuple[int, int],
     *,
-    scale: float,
     rng: np.random.Generator,
     workers: Workers,
 ) -> tuple[SparseTable, SparseTable]:
@@ -198,7 +200,6 @@ def random_tables(
         positions = _distinct(n, n_rows * dim, rng)
         table = SparseTable.from_positions(positions, (n_rows, dim))
         table.data[:] = rng.standard_normal(n)
-        _rescale(table, scale)
         tables.append(table)
     return tables[0], tables[1]
 
@@ -213,13 +214,3 @@ def _distinct(n: int, size: int, rng: np.random.Generator) -> npt.NDArray[np.int
         drawn = np.unique(np.concatenate([drawn, more]))
     surplus = rng.choice(len(drawn), len(drawn) - n, replace=False, shuffle=False)
     return np.delete(drawn, surplus)
-
-
-def _rescale(table: SparseTable, scale: float) -> None:
-    """Give the rows a root mean square length of ``scale``."""
-    square = float(np.sum(table.data.astype(np.float64) ** 2)) / table.n_rows
-    if square > 0:
-        table.data *= np.float32(scale / np.sqrt(square))
-
-
-MASKS = {"nmf": nmf_tables, "random": random_tables}

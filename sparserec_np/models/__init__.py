@@ -7,12 +7,15 @@ import os
 from sparserec_np.errors import ModelFormatError
 from sparserec_np.models.base import SparseRecommender
 from sparserec_np.models.bpr import SparseBPR
+from sparserec_np.models.graph import SparseGraph
 from sparserec_np.models.mf import SparseMF
 from sparserec_np.runtime import load_model
 
-ESTIMATORS: dict[str, type[SparseRecommender]] = {cls.__name__: cls for cls in (SparseBPR, SparseMF)}
+ESTIMATORS: dict[str, type[SparseRecommender]] = {
+    cls.__name__: cls for cls in (SparseBPR, SparseGraph, SparseMF)
+}
 
-__all__ = ["ESTIMATORS", "SparseBPR", "SparseMF", "SparseRecommender", "load"]
+__all__ = ["ESTIMATORS", "SparseBPR", "SparseGraph", "SparseMF", "SparseRecommender", "load"]
 
 
 def load(path: str | os.PathLike[str]) -> SparseRecommender:

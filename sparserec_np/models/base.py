@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +21,7 @@ from sparserec_np.losses import LOSSES, Loss
 from sparserec_np.models.fitting import Outcome, Record, build_trainer, n_negatives, run_epochs
 from sparserec_np.models.settings import check_settings
 from sparserec_np.runtime import ModelData, Recommender, SeenItems, TableData, TopK, save_model
+from sparserec_np.scorers import DotScorer, Scorer
 from sparserec_np.tables import SparseTable, index_dtype
 
 VALIDATION_K = 20
@@ -34,6 +36,8 @@ class SparseRecommender(BaseEstimator):
 
     #: Names of the losses that this estimator takes.
     losses: ClassVar[tuple[str, ...]] = ()
+    #: Values of ``mask_init`` that it takes.
+    masks: ClassVar[tuple[str, ...]] = ("nmf", "random")
 
     # ---- fitting --------------------------------------------------------------------------------------
 
@@ -58,7 +62,8 @@ class SparseRecommender(BaseEstimator):
         DataError
             For interactions that nothing can be learnt from.
         """
-        loss = self._checked_loss()
+        self.check_settings()
+        loss = LOSSES[self.loss] if isinstance(self.loss, str) else self.loss
         data = (
             interactions if isinstance(interactions, Interactions) else Interactions.from_matrix(interactions)
         )
@@ -107,13 +112,16 @@ class SparseRecommender(BaseEstimator):
         on_epoch: Callback,
     ) -> Outcome:
         """Train once, with validation where there is a hold-out."""
-        targets = self._targets(train)
-        trainer = build_trainer(self.get_params(deep=False), loss, train.user_items, targets, seed, workers)
+        scorer = self._scorer(train)
+        trainer = build_trainer(
+            self.get_params(deep=False), loss, train.user_items, self._targets(train), seed, workers, scorer
+        )
         validate = None
         if held_out is not None:
 
-            def validate(users: SparseTable, items: SparseTable) -> Record:
-                return self._validate(users, items, train, held_out, workers)
+            def validate(users: SparseTable | None, items: SparseTable) -> Record:
+                represent = partial(scorer.represent, users, items)
+                return self._validate(represent, items, train, held_out, workers)
 
         return run_epochs(trainer, self.epochs, stop_at, validate, int(self.early_stopping), on_epoch)
 
@@ -121,17 +129,21 @@ class SparseRecommender(BaseEstimator):
         """Return what the loss is given as the weight of each interaction."""
         return train.user_items.data
 
+    def _scorer(self, train: Interactions) -> Scorer:
+        """Say how scores are made of the tables."""
+        return DotScorer()
+
     def _validate(
         self,
-        users: SparseTable,
+        represent: metrics.Represent,
         items: SparseTable,
         train: Interactions,
         held_out: Interactions,
         workers: Workers,
     ) -> Record:
-        """Measure a pair of tables on the hold-out; name as ``"goodness"`` the one to improve."""
+        """Measure users and items on the hold-out; name as ``"goodness"`` the metric to improve."""
         measured = metrics.evaluate(
-            users.to_scipy(),
+            represent,
             items.to_scipy(),
             train.user_items,
             held_out.user_items,
@@ -146,17 +158,22 @@ class SparseRecommender(BaseEstimator):
         self.n_epochs_ = outcome.epoch
         self.history_ = history
 
-    def _checked_loss(self) -> Loss:
-        """Check all settings; the loss as a function."""
-        check_settings(self.get_params(deep=False), self.losses)
-        return LOSSES[self.loss] if isinstance(self.loss, str) else self.loss
+    def check_settings(self) -> None:
+        """Check every setting; `fit` does so first.
+
+        Raises
+        ------
+        SettingError
+            For one out of its range, or two that contradict each other.
+        """
+        check_settings(self.get_params(deep=False), self.losses, self.masks)
 
     # ---- the model as data ----------------------------------------------------------------------------
 
     def _model_data(self, data: Interactions) -> ModelData:
         user_items = data.user_items
         return ModelData(
-            users=_table_data(self.users_),
+            users=_table_data(self.users_) if self.users_ is not None else None,
             items=_table_data(self.items_),
             user_ids=data.users,
             item_ids=data.items,
@@ -204,9 +221,7 @@ class SparseRecommender(BaseEstimator):
         """Make the fitted estimator that a model file describes; it shares the file's arrays."""
         settings = dict(data.info["settings"])
         estimator = cls(**{name: value for name, value in settings.items() if name in cls._get_param_names()})
-        if data.users is None:
-            raise DataError("the model file holds no user table; open it with sparserec_np.Recommender.load")
-        estimator.users_ = _sparse_table(data.users)
+        estimator.users_ = _sparse_table(data.users) if data.users is not None else None
         estimator.items_ = _sparse_table(data.items)
         estimator.n_epochs_ = data.info["n_epochs"]
         estimator.validation_ = data.info["validation"]
@@ -273,9 +288,13 @@ class SparseRecommender(BaseEstimator):
     def density_(self) -> float:
         """Stored entries of both tables ÷ all their positions."""
         self._check_fitted()
-        return (self.users_.nnz + self.items_.nnz) / (
-            (self.users_.n_rows + self.items_.n_rows) * self.users_.dim
-        )
+        return self.nnz_ / ((len(self.recommender.user_ids) + self.items_.n_rows) * self.items_.dim)
+
+    @property
+    def nnz_(self) -> int:
+        """Stored entries of both tables."""
+        self._check_fitted()
+        return self.items_.nnz + (self.users_.nnz if self.users_ is not None else 0)
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "_recommender"):

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from sparserec_np.losses import Loss
 from sparserec_np.models.base import SparseRecommender
-from sparserec_np.models.settings import SETTINGS_DOC
+from sparserec_np.models.settings import settings_doc
 
 
 class SparseBPR(SparseRecommender):  # noqa: D101
@@ -18,7 +18,7 @@ class SparseBPR(SparseRecommender):  # noqa: D101
 
     Parameters
     ----------
-{SETTINGS_DOC.format(losses='{"softmax", "bpr"}')}
+{settings_doc(losses='{"softmax", "bpr"}')}
 
     Attributes
     ----------

@@ -19,11 +19,12 @@ from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import Loss, squared
 from sparserec_np.optim import OPTIMIZERS
 from sparserec_np.sampling import NegativeSampler
+from sparserec_np.scorers import Scorer
 from sparserec_np.tables import SparseTable
 from sparserec_np.training import Side, Trainer
 
 Record = dict[str, Any]
-Validate = Callable[[SparseTable, SparseTable], Record]
+Validate = Callable[[SparseTable | None, SparseTable], Record]
 
 # Share of the training after which the mask is left alone; RigL stops at three quarters, too.
 _EXPLORATION_END = 0.75
@@ -36,14 +37,15 @@ class Outcome:
     Parameters
     ----------
     users, items : SparseTable
-        The tables of the best epoch; of the last one where nothing was validated.
+        The tables of the best epoch; of the last one where nothing was validated. ``users`` is None where
+        users have no rows.
     epoch : int
         That epoch, counted from 1; 0 where none was run.
     validation : dict
         Its validation metrics; empty where nothing was validated.
     """
 
-    users: SparseTable
+    users: SparseTable | None
     items: SparseTable
     epoch: int
     validation: Record
@@ -61,6 +63,7 @@ def build_trainer(
     targets: npt.NDArray[np.float32],
     seed: np.random.SeedSequence,
     workers: Workers,
+    scorer: Scorer,
 ) -> Trainer:
     """Set up tables, optimizers and sampler for one training.
 
@@ -78,6 +81,8 @@ def build_trainer(
         Everything random follows from it.
     workers : Workers
         Threads to use; the result does not depend on their number.
+    scorer : Scorer
+        How scores are made of the tables. Where it needs no user table all entries go to the items.
 
     Raises
     ------
@@ -87,8 +92,10 @@ def build_trainer(
     rng = np.random.default_rng(seed)
     dim = settings["dim"]
     budget = split_budget(settings["density"], *user_items.shape, dim)
+    if not scorer.needs_users:
+        budget = (0, min(sum(budget), user_items.shape[1] * dim))
     for name, n_rows, n in zip(("user", "item"), user_items.shape, budget, strict=True):
-        if n == 0:
+        if n == 0 and (name == "item" or scorer.needs_users):
             raise SettingError(
                 f"density is {settings['density']:g}, which leaves no entry in the {name} table of "
                 f"{n_rows} rows and dim {dim}; use a larger density or dim"
@@ -97,13 +104,16 @@ def build_trainer(
         user_items,
         dim,
         budget,
-        scale=settings["init_scale"],
         rng=rng,
         workers=workers,
     )
-    sides = []
+    scorer.prepare(*tables, settings["init_scale"], rng)
+    sides: list[Side | None] = []
     degrees = (np.diff(user_items.indptr), np.bincount(user_items.indices, minlength=user_items.shape[1]))
     for table, degree in zip(tables, degrees, strict=True):
+        if not table.nnz:
+            sides.append(None)
+            continue
         parameter = Parameter(table, workers)
         optimizer = OPTIMIZERS[settings["optimizer"]](
             parameter, settings["learning_rate"], settings["regularization"]
@@ -111,9 +121,11 @@ def build_trainer(
         # The square root evens out a long tail: frequent rows first, rare ones not never.
         sides.append(Side(parameter, optimizer, np.sqrt(degree)))
     steps = math.ceil(user_items.nnz / settings["batch_size"])
+    users, items = sides
+    assert items is not None
     return Trainer(
-        users=sides[0],
-        items=sides[1],
+        users=users,
+        items=items,
         examples=sparse.csr_array((targets, user_items.indices, user_items.indptr), shape=user_items.shape),
         loss=loss,
         sampler=NegativeSampler(user_items, settings["popularity_power"], int(rng.integers(2**63)), workers),
@@ -127,6 +139,7 @@ def build_trainer(
         grow_by=settings["grow_by"],
         probe_fraction=settings["probe_fraction"],
         rng=rng,
+        scorer=scorer,
     )
 
 
@@ -155,10 +168,9 @@ def run_epochs(
     on_epoch : callable
         Called with the record of each epoch.
     """
-    users, items = trainer.users.parameter, trainer.items.parameter
-    best = Outcome(users.table, items.table, 0, {})
+    best = Outcome(*trainer.tables, 0, {})
     best_goodness = -math.inf
-    learning_rate = trainer.users.optimizer.learning_rate
+    learning_rate = trainer.items.optimizer.learning_rate
     for epoch in range(1, stop_at + 1):
         start = time.perf_counter()
         replaced_before = trainer.n_replaced
@@ -168,27 +180,30 @@ def run_epochs(
                 f"the training diverged in epoch {epoch}: the loss is {loss}; "
                 f"use a learning_rate below {learning_rate:g}, or a larger regularization"
             )
+        users, items = trainer.tables
         replaced = trainer.n_replaced - replaced_before
+        nnz = items.nnz + (users.nnz if users is not None else 0)
         record: Record = {
             "epoch": epoch,
             "epochs": epochs,
             "loss": loss,
-            "nnz": users.table.nnz + items.table.nnz,
+            "nnz": nnz,
+            "density": nnz / (sum(trainer.examples.shape) * items.dim),
             "n_pruned": replaced,
             "n_grown": replaced,
         }
         metrics: Record = {}
         if validate is not None:
-            metrics = validate(users.table, items.table)
+            metrics = validate(users, items)
             goodness = metrics.pop("goodness")
             record |= metrics
         record["seconds"] = time.perf_counter() - start
         on_epoch(record)
         if validate is None:
-            best = Outcome(users.table, items.table, epoch, {})
+            best = Outcome(users, items, epoch, {})
         elif goodness > best_goodness:
             best_goodness = goodness
-            best = Outcome(users.table.copy(), items.table.copy(), epoch, metrics)
+            best = Outcome(users.copy() if users is not None else None, items.copy(), epoch, metrics)
         elif epoch - best.epoch >= patience:
             break
     return best

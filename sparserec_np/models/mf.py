@@ -15,7 +15,8 @@ from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import Loss
 from sparserec_np.models.base import VALIDATION_K, SparseRecommender
 from sparserec_np.models.fitting import Record
-from sparserec_np.models.settings import SETTINGS_DOC
+from sparserec_np.models.settings import settings_doc
+from sparserec_np.runtime import ModelData
 from sparserec_np.tables import SparseTable
 
 # Ratings by which the mean of an item's, or a user's, deviations is shrunk: the usual values (Koren 2010,
@@ -68,7 +69,7 @@ class SparseMF(SparseRecommender):  # noqa: D101
 
     Parameters
     ----------
-{SETTINGS_DOC.format(losses='{"logistic", "squared"}')}
+{settings_doc(losses='{"logistic", "squared"}')}
 
     Attributes
     ----------
@@ -160,20 +161,21 @@ class SparseMF(SparseRecommender):  # noqa: D101
 
     def _validate(
         self,
-        users: SparseTable,
+        represent: metrics.Represent,
         items: SparseTable,
         train: Interactions,
         held_out: Interactions,
         workers: Workers,
     ) -> Record:
         if not self._is_rating_model:
-            return super()._validate(users, items, train, held_out, workers)
+            return super()._validate(represent, items, train, held_out, workers)
         baseline = RatingBaseline.of(train)
         pairs = held_out.user_items
         rows = np.repeat(np.arange(held_out.n_users), np.diff(pairs.indptr))
+        users = SparseTable.from_scipy(represent(np.arange(held_out.n_users)))
         predicted = baseline.predict(held_out) + _pair_scores(users, items, rows, pairs.indices)
         measured = metrics.evaluate(
-            users.to_scipy(),
+            represent,
             items.to_scipy(),
             train.user_items,
             pairs,
@@ -194,7 +196,18 @@ class SparseMF(SparseRecommender):  # noqa: D101
             "user_bias": baseline.user_bias,
             "item_bias": baseline.item_bias,
             "encoder": "ratings",
+            # A history without ratings holds what somebody liked: what the upper quarter is rated.
+            "encoder_settings": {"assumed_rating": float(np.quantile(data.user_items.data, 0.75))},
         }
+
+    @classmethod
+    def from_model_data(cls, data: ModelData) -> SparseMF:
+        """Make the fitted estimator that a model file describes; it shares the file's arrays."""
+        estimator = super().from_model_data(data)
+        assert isinstance(estimator, SparseMF)
+        if data.user_bias is not None and data.item_bias is not None:
+            estimator.rating_baseline_ = RatingBaseline(data.offset, data.user_bias, data.item_bias)
+        return estimator
 
 
 def _pair_scores(

@@ -8,12 +8,11 @@ from numbers import Integral, Real
 from typing import Any
 
 from sparserec_np.errors import SettingError
-from sparserec_np.exploration import MASKS
 from sparserec_np.optim import OPTIMIZERS
 
 GROW_BY = ("accumulated", "last_batch", "none")
 
-SETTINGS_DOC = """\
+_SETTINGS_DOC = """\
     density : float
         Share of the entries of both tables that exist, above 0 and at most 1.
     dim : int
@@ -32,10 +31,10 @@ SETTINGS_DOC = """\
         Sampled items that a user has not interacted with, per interaction.
     popularity_power : float
         Negatives are drawn in proportion to popularity to this power; 0 is uniform.
-    mask_init : {{"nmf", "random"}}
-        Which entries exist at first: the strongest of a nonnegative matrix factorization, or random ones.
+    mask_init : {masks}
+        Which entries exist at first: {masks_text}.
     init_scale : float
-        Root mean square length of the rows at first.
+        {init_scale}
     update_every : int or None
         Steps from one exploration (prune and grow) to the next; None for once an epoch.
     prune_fraction : float
@@ -101,10 +100,11 @@ _RANGES = {
     "prune_fraction": _Range(Real, 0, 1),
     "probe_fraction": _Range(Real, 0, 1, open_low=True),
     "early_stopping": _Range(Integral, 0),
+    "item_power": _Range(Real, 0),
+    "length_power": _Range(Real, 0),
     "validation_fraction": _Range(Real, 0, 1, open_low=True, open_high=True),
 }
 _CHOICES = {
-    "mask_init": tuple(MASKS),
     "grow_by": GROW_BY,
     "optimizer": tuple(OPTIMIZERS),
     "refit": (True, False),
@@ -114,15 +114,25 @@ _CHOICES = {
 _NEED_NEGATIVES = ("bpr", "softmax", "logistic")
 
 
-def check_settings(settings: dict[str, Any], losses: tuple[str, ...]) -> None:
+def settings_doc(
+    losses: str,
+    masks: str = '{"nmf", "random"}',
+    masks_text: str = "the strongest of a nonnegative matrix factorization, or random ones",
+    init_scale: str = "Root mean square length of the rows at first.",
+) -> str:
+    """Write the numpydoc entries of the shared settings, with what differs between estimators."""
+    return _SETTINGS_DOC.format(losses=losses, masks=masks, masks_text=masks_text, init_scale=init_scale)
+
+
+def check_settings(settings: dict[str, Any], losses: tuple[str, ...], masks: tuple[str, ...]) -> None:
     """Check every setting.
 
     Parameters
     ----------
     settings : dict
         By name.
-    losses : tuple of str
-        Named losses that the estimator takes.
+    losses, masks : tuple of str
+        Named losses, and values of ``mask_init``, that the estimator takes.
 
     Raises
     ------
@@ -130,9 +140,9 @@ def check_settings(settings: dict[str, Any], losses: tuple[str, ...]) -> None:
         For the first one out of its range, or for two that contradict each other.
     """
     for name, allowed in _RANGES.items():
-        if not allowed.accepts(settings[name]):
+        if name in settings and not allowed.accepts(settings[name]):
             raise SettingError(f"{name} is {settings[name]!r}; expected {allowed}")
-    for name, choices in _CHOICES.items():
+    for name, choices in {**_CHOICES, "mask_init": masks}.items():
         if settings[name] not in choices:
             raise SettingError(
                 f"{name} is {settings[name]!r}; expected one of {', '.join(map(str, choices))}"

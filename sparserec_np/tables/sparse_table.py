@@ -113,6 +113,12 @@ class SparseTable:
         """Return a table that shares nothing with this one."""
         return SparseTable(self.indptr.copy(), self.indices.copy(), self.data.copy(), self.dim)
 
+    def rescale(self, length: float) -> None:
+        """Multiply all values, in place, so that the root mean square length of the rows is ``length``."""
+        square = float(np.sum(self.data.astype(np.float64) ** 2)) / self.n_rows
+        if square > 0:
+            self.data *= self.data.dtype.type(length / np.sqrt(square))
+
     def check(self) -> None:
         """Raise `SettingError` unless the CSR invariants hold."""
         if len(self.indptr) == 0 or self.indptr[0] != 0 or self.indptr[-1] != len(self.data):

@@ -7,7 +7,6 @@ from sklearn.base import clone
 
 from sparserec_np import SparseBPR, SparseMF
 from sparserec_np.errors import SettingError
-from sparserec_np.models.settings import check_settings
 
 ESTIMATORS = [SparseBPR, SparseMF]
 
@@ -66,7 +65,7 @@ ACCEPTED = {
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in ACCEPTED.items() for v in values])
 def test_the_ends_of_the_ranges_are_accepted(estimator, name, value):
-    check_settings(estimator(**{name: value}).get_params(), estimator.losses)
+    estimator(**{name: value}).check_settings()
 
 
 @pytest.mark.parametrize(
