@@ -18,6 +18,7 @@ _SUMMARIES = {
     "recommend": "Recommend items to a user, or to someone with a given history.",
     "similar": "Find the items or users most similar to one.",
     "info": "Show what is in a model file.",
+    "export": "Write a model file again, smaller, and say what that costs.",
     "demo": "See it work: generate interactions, fit, evaluate, recommend.",
 }
 

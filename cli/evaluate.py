@@ -57,8 +57,8 @@ def command(
     if loaded.users is None:
         raise DataError(f"{model}: the model has no user table, so there is no user to evaluate")
     interactions = read(test, **reading)
-    train = _seen(loaded)
-    held_out, dropped = _held_out(loaded, interactions, train)
+    train = seen_of(loaded)
+    held_out, dropped = held_out_of(loaded, interactions, train)
     if not held_out.nnz:
         reasons = "; ".join(f"{count:,} dropped: {reason}" for reason, count in dropped.items())
         raise DataError(
@@ -66,8 +66,8 @@ def command(
             "expected ids that the model was trained on, and interactions that it was not"
         )
     result = metrics.evaluate(
-        _as_csr(loaded.users),
-        _as_csr(loaded.items),
+        as_csr(loaded.users),
+        as_csr(loaded.items),
         train,
         held_out,
         lengths,
@@ -94,7 +94,7 @@ def command(
     click.echo(metrics_table({"model": result, "most popular": popular}))
 
 
-def _held_out(model: ModelData, test: Interactions, train: Any) -> tuple[Any, dict[str, int]]:
+def held_out_of(model: ModelData, test: Interactions, train: Any) -> tuple[Any, dict[str, int]]:
     """Bring the test interactions into the model's rows, and count by reason what was dropped."""
     import numpy as np
     from scipy import sparse
@@ -126,7 +126,7 @@ def _rows(known: IdMap, asked: IdMap) -> NDArray[np.int64]:
     return np.array([row_of.get(str(id), -1) for id in asked.ids()], np.int64)
 
 
-def _seen(model: ModelData) -> Any:
+def seen_of(model: ModelData) -> Any:
     """Return what the users were trained on, as CSR of ones."""
     import numpy as np
     from scipy import sparse
@@ -141,7 +141,8 @@ def _seen(model: ModelData) -> Any:
     return sparse.csr_array((ones, model.seen.indices, model.seen.indptr), shape=shape)
 
 
-def _as_csr(table: Any) -> Any:
+def as_csr(table: Any) -> Any:
+    """Return a table of a model file as scipy's CSR."""
     from scipy import sparse
 
     return sparse.csr_array((table.values, table.indices, table.indptr), shape=(table.n_rows, table.dim))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from sparserec_np.errors import SettingError
 from sparserec_np.models import SparseBPR, SparseMF
-from sparserec_np.models.settings import check_settings
+from sparserec_np.runtime import save_model
 
+from . import budget
+from .files import Bytes, check_output, precision_option
 from .info import dense_bytes
 from .interactions import READING, read, reading_options, stem
 from .output import duration, examples, metrics_table, size, table
@@ -42,9 +43,25 @@ _MODELS = {"bpr": SparseBPR, "mf": SparseMF}
     help="bpr ranks items from what people chose; mf predicts ratings or choices one by one.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; all for people goes to standard error.")
+@precision_option(None)
+@click.option(
+    "--max-bytes",
+    type=Bytes(),
+    metavar="SIZE",
+    help="Choose width, density and precision so that the file fits, such as 500KB.",
+)
 @reading_options
 @setting_options(_MODELS)
-def command(data: str, output: Path | None, force: bool, model: str, as_json: bool, **options: Any) -> None:
+def command(
+    data: str,
+    output: Path | None,
+    force: bool,
+    model: str,
+    as_json: bool,
+    precision: str | None,
+    max_bytes: int | None,
+    **options: Any,
+) -> None:
     """Train a sparse model on the file of interactions DATA, "-" for standard input.
 
     DATA has a line per interaction: a user, an item and, if you like, a rating and a time. Part of it is
@@ -53,21 +70,42 @@ def command(data: str, output: Path | None, force: bool, model: str, as_json: bo
     started = time.perf_counter()
     say = partial(click.echo, err=as_json)
     path = Path(f"{stem(data)}.srec") if output is None else output
-    _check_output(path, data, force)
+    check_output(path, data, force)
     reading = {name: options.pop(name) for name in READING}
+    if max_bytes is not None and options["density"] is not None:
+        raise click.UsageError("give either --density or --max-bytes, which chooses the density")
     estimator = make_estimator(model, _MODELS, options)
-    check_settings(estimator.get_params(), estimator.losses)
+    estimator.check_settings()
     interactions = read(data, **reading)
     say(f"{interactions.summary}")
     say(
         f"{interactions.n_users:,} users, {interactions.n_items:,} items, "
         f"{interactions.n_interactions:,} interactions\n"
     )
+    choice = None
+    if max_bytes is not None:
+        choice = budget.choose(
+            interactions,
+            max_bytes,
+            dim=estimator.dim,
+            may_widen=options["dim"] is None,
+            precision=precision,
+            biases=estimator.loss == "squared",
+        )
+        estimator.set_params(dim=choice.dim, density=choice.density)
+        precision = choice.precision
+        say(f"to fit into {max_bytes:,} bytes:")
+        for reason in choice.reasons:
+            say(f"  {reason}")
+        say("")
     with Progress(refits=bool(estimator.early_stopping and estimator.refit)) as progress:
         estimator.fit(interactions, callback=progress.update)
-    estimator.save(path)
+    written = estimator.recommender.data
+    if choice is not None and not choice.seen:
+        written = replace(written, seen=None)
+    save_model(path, written, precision or "float32")
 
-    nnz = estimator.users_.nnz + estimator.items_.nnz
+    nnz = estimator.nnz_
     n_positions = (interactions.n_users + interactions.n_items) * estimator.dim
     summary = interactions.summary
     report = {
@@ -88,6 +126,8 @@ def command(data: str, output: Path | None, force: bool, model: str, as_json: bo
         "nnz": nnz,
         "n_positions": n_positions,
         "density": estimator.density_,
+        "precision": precision or "float32",
+        "seen": written.seen is not None,
         "bytes": path.stat().st_size,
         "dense_bytes": dense_bytes(n_positions),
         "seconds": time.perf_counter() - started,
@@ -99,27 +139,16 @@ def command(data: str, output: Path | None, force: bool, model: str, as_json: bo
     say(_table(report))
 
 
-def _check_output(path: Path, data: str, force: bool) -> None:
-    """Refuse before the training what could not be written after it."""
-    if path.exists():
-        if not path.is_file():
-            raise SettingError(f"{path} is no regular file; give the path of a file as --output")
-        if data != "-" and Path(data).exists() and path.samefile(data):
-            raise SettingError(f"{path} is the data; give another path as --output")
-        if not force:
-            raise SettingError(f"{path} exists; give --force to replace it, or another path as --output")
-    if not path.parent.is_dir():
-        raise SettingError(f"there is no folder {path.parent} to write {path.name} to; make it first")
-    if not os.access(path.parent, os.W_OK):
-        raise SettingError(f"the folder {path.parent} is not writable; give another path as --output")
-
-
 def _table(report: dict[str, Any]) -> str:
     """Lay out what came of the training."""
     rows = [
         ("epochs", f"{report['n_epochs']}"),
         ("stored entries", f"{report['nnz']:,} of {report['n_positions']:,}"),
-        ("model file", f"{size(report['bytes'])}, with ids and what was seen"),
+        (
+            "model file",
+            f"{size(report['bytes'])}, {report['precision']}, with ids"
+            + (" and what was seen" if report["seen"] else ""),
+        ),
         ("dense tables", f"{size(report['dense_bytes'])} as float32"),
         ("time", duration(report["seconds"])),
     ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .files import parts_of
 from .output import cell, examples, metrics_table, size, table
 
 if TYPE_CHECKING:
@@ -23,11 +24,11 @@ def command(model: Path, as_json: bool) -> None:
     from sparserec_np.runtime import load_model
     from sparserec_np.runtime.format import read_tensors
 
-    tensors, _ = read_tensors(model)
     described = describe(load_model(model))
+    described["precision"] = read_tensors(model)[1]["precision"]
     described["bytes"] = {
         "file": model.stat().st_size,
-        "parts": {name: int(array.nbytes) for name, array in tensors.items()},
+        "parts": parts_of(model),
         "dense_tables": dense_bytes((described["n_users"] + described["n_items"]) * described["dim"]),
     }
     click.echo(json.dumps(described, ensure_ascii=False) if as_json else "\n".join(_lines(model, described)))
@@ -73,7 +74,21 @@ def _spread(part: TableData) -> dict[str, Any]:
 
 def _lines(path: Path, described: dict[str, Any]) -> Iterator[str]:
     n_users, n_items, dim = described["n_users"], described["n_items"], described["dim"]
-    yield f"{path}: {n_users:,} users, {n_items:,} items, dim {dim}, density {described['density']:.4g}"
+    sizes = described["bytes"]
+    yield (
+        f"{path}: {size(sizes['file'])}, {described['precision']}; {n_users:,} users, {n_items:,} items, "
+        f"dim {dim}, density {described['density']:.4g}"
+    )
+    yield ""
+    parts = sorted(sizes["parts"].items(), key=lambda part: -part[1])
+    yield table(
+        [
+            *((name, n_bytes, size(n_bytes)) for name, n_bytes in parts),
+            ("whole file", sizes["file"], size(sizes["file"])),
+            ("dense float32 tables", sizes["dense_tables"], size(sizes["dense_tables"])),
+        ],
+        ("part", "bytes", ""),
+    )
     yield ""
     yield table(
         [
@@ -91,17 +106,6 @@ def _lines(path: Path, described: dict[str, Any]) -> Iterator[str]:
             for name, part in described["tables"].items()
         ],
         ("table", "rows", "stored", "density", "per row: min", "median", "mean", "max", "empty rows"),
-    )
-    yield ""
-    sizes = described["bytes"]
-    parts = sorted(sizes["parts"].items(), key=lambda part: -part[1])
-    yield table(
-        [
-            *((name, n_bytes, size(n_bytes)) for name, n_bytes in parts),
-            ("whole file", sizes["file"], size(sizes["file"])),
-            ("dense float32 tables", sizes["dense_tables"], size(sizes["dense_tables"])),
-        ],
-        ("part", "bytes", ""),
     )
     trained = dict(described["trained"])
     measured = {"held out": trained.pop("validation", None), "most popular": trained.pop("baseline", None)}

@@ -12,15 +12,20 @@ def test_json(run, model):
         "per_row": {"min": 1, "median": 1.0, "mean": 1.0, "max": 1, "empty_rows": 0},
     }
     assert answer["bytes"]["file"] == model.stat().st_size
+    assert answer["precision"] == "float32"
     assert answer["bytes"]["parts"]["items.values"] == 6 * 4
-    assert sum(answer["bytes"]["parts"].values()) < answer["bytes"]["file"]
+    assert sum(answer["bytes"]["parts"].values()) == answer["bytes"]["file"]
     assert answer["bytes"]["dense_tables"] == 10 * 2 * 4
     assert answer["trained"]["settings"]["density"] == 0.5
 
 
 def test_for_people(run, model):
     text = run("info", model).stdout
-    assert f"{model}: 4 users, 6 items, dim 2, density 0.5" in text
+    assert (
+        f"{model}: {model.stat().st_size / 1000:.1f} kB, float32; 4 users, 6 items, dim 2, density 0.5"
+        in text
+    )
+    assert text.index("whole file") < text.index("per row")
     for name in ("users", "items", "items.values", "whole file", "dense float32 tables", "settings.density"):
         assert name in text
 
