@@ -38,9 +38,9 @@ class ModelData:
     popularity : ndarray of int or float32, shape (n_items,)
         Interactions of each item in the training data; what a person without a history is shown by.
     users : TableData, optional
-        The user table. A model for people it never saw needs none.
+        The user table. Without it users are encoded from what they have `seen`.
     user_ids : IdMap, optional
-        One id per row of `users`, and none without it.
+        One id per user, and none without `users` and `seen`.
     seen : SeenItems, optional
         The training items of each user, which `recommend` leaves out.
     item_bias : ndarray of float32, shape (n_items,), optional
@@ -72,8 +72,10 @@ class ModelData:
 
     @property
     def n_users(self) -> int:
-        """Number of users that have a row."""
-        return self.users.n_rows if self.users is not None else 0
+        """Number of users that the model knows: by their row, or by what they have seen."""
+        if self.users is not None:
+            return self.users.n_rows
+        return len(self.seen.indptr) - 1 if self.seen is not None else 0
 
     @property
     def n_items(self) -> int:
@@ -116,9 +118,8 @@ class ModelData:
             self.users.check("users", pattern=patterns)
             if self.users.dim != self.dim:
                 raise ModelFormatError(f"users have dim {self.users.dim}; expected {self.dim}, as the items")
-        elif self.seen is not None or self.user_bias is not None:
-            extra = "seen" if self.seen is not None else "user_bias"
-            raise ModelFormatError(f"{extra} is given although there is no user table")
+        elif self.user_bias is not None:
+            raise ModelFormatError("user_bias is given although there is no user table")
         check_length("user_ids", len(self.user_ids), self.n_users)
         if self.seen is not None:
             check_length("seen.indptr", len(self.seen.indptr), self.n_users + 1)

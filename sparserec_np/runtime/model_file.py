@@ -166,11 +166,12 @@ def _build(tensors: Tensors, metadata: dict[str, str]) -> ModelData:
     if _holds(left, "seen"):
         parts = _take(left, "seen.lengths"), _take(left, "seen.gaps")
         seen = SeenItems(*unpack("seen", *parts, items.n_rows, _unsigned(items.n_rows)))
+    n_users = users.n_rows if users is not None else len(seen.indptr) - 1 if seen is not None else 0
     data = ModelData(
         items=items,
         users=users,
         item_ids=_take_ids(left, metadata, "item", items.n_rows),
-        user_ids=_take_ids(left, metadata, "user", users.n_rows if users else 0),
+        user_ids=_take_ids(left, metadata, "user", n_users),
         seen=seen,
         popularity=popularity,
         item_bias=left.pop("item_bias", None),

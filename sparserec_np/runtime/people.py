@@ -18,8 +18,12 @@ from sparserec_np.runtime.ids import Id, Ids
 from sparserec_np.runtime.model_data import ModelData
 from sparserec_np.runtime.scoring import TableScorer, Vector
 from sparserec_np.runtime.state import read_state, write_state
+from sparserec_np.runtime.table_data import TableData
 
 Rows = NDArray[np.int64]
+
+# Users encoded at a time where a table is made of them.
+_BLOCK = 1024
 
 NO_ROWS: Rows = np.empty(0, np.int64)
 
@@ -68,22 +72,32 @@ class People:
 
     @cached_property
     def table(self) -> TableScorer:
-        """The user table."""
-        if self.data.users is None:
-            raise SettingError("the model holds no users; recommend by history=[item, ...] instead")
-        return TableScorer(self.data.users)
+        """The user table; where the file has none, one that is made of what the users have seen."""
+        self._check_users()
+        return TableScorer(self.data.users or self._table_of_histories())
 
     def rows(self, users: Ids) -> Rows:
         """Rows of users of the model."""
-        self.table  # noqa: B018
+        self._check_users()
         return self.data.user_ids.rows(users)
+
+    def dense(self, rows: Rows) -> NDArray[np.float32]:
+        """Vectors of users of the model, by row; shape (len(rows), dim)."""
+        if self.data.users is not None:
+            return self.table.dense(rows)
+        out = np.zeros((len(rows), self.data.dim), np.float32)
+        for place, row in enumerate(rows.tolist()):
+            vector = self._stored(row).vector
+            if vector is not None:
+                out[place, vector.columns] = vector.values
+        return out
 
     def of_user(self, user: Any) -> Person:
         """Look up a user, of the model or new."""
         new = self._new.get(user)
         if new is not None:
             return self._updated(user, new)
-        self.table  # noqa: B018 - "no users" says more than "unknown user"
+        self._check_users()
         return self._stored(self.data.user_ids.row(user))
 
     def of_users(self, users: Ids) -> list[Person]:
@@ -143,12 +157,31 @@ class People:
         with self._lock:
             self._new = new
 
+    def _check_users(self) -> None:
+        """Refuse where there are none: that says more than that one of them is unknown."""
+        if not self.data.n_users:
+            raise SettingError("the model holds no users; recommend by history=[item, ...] instead")
+
     def _stored(self, row: int) -> Person:
-        vector = self._stored_vector(row)
-        if self.data.seen is None:
-            return Person(vector, NO_ROWS)
-        indptr, indices = self.data.seen
-        return Person(vector, indices[int(indptr[row]) : int(indptr[row + 1])].astype(np.int64))
+        seen = NO_ROWS
+        if self.data.seen is not None:
+            indptr, indices = self.data.seen
+            seen = indices[int(indptr[row]) : int(indptr[row + 1])].astype(np.int64)
+        if self.data.users is None:
+            return self.of_history(seen, None)
+        return Person(self._stored_vector(row), seen)
+
+    def _table_of_histories(self) -> TableData:
+        """Make a user table by encoding everybody, a block at a time."""
+        lengths, columns, values = [], [], []
+        for start in range(0, self.data.n_users, _BLOCK):
+            block = self.dense(np.arange(start, min(start + _BLOCK, self.data.n_users)))
+            rows, found = np.nonzero(block)
+            lengths.append(np.bincount(rows, minlength=len(block)))
+            columns.append(found)
+            values.append(block[rows, found])
+        indptr = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
+        return TableData(indptr, np.concatenate(columns), np.concatenate(values), self.data.dim)
 
     def _stored_vector(self, row: int) -> Vector:
         return self.table.row(row)._replace(base=self.base(row))

@@ -230,9 +230,7 @@ class Recommender:
         for start in range(0, len(scores), step):
             block = slice(start, start + step)
             distinct, which = np.unique(user_rows[block], return_inverse=True)
-            scores[block] = self._items.paired_dots(
-                item_rows[block], self._people.table.dense(distinct), which
-            )
+            scores[block] = self._items.paired_dots(item_rows[block], self._people.dense(distinct), which)
         if self.data.item_bias is not None:
             scores += self.data.item_bias[item_rows]
         return scores + self._people.base(user_rows)

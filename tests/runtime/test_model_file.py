@@ -222,7 +222,7 @@ WRONG = {
     "seen.indices lie in 30 to 30": {"seen": csr([0] * 12 + [1], [30])},
     "seen.indices are not rising within row 11": {"seen": csr([0] * 12 + [2], [4, 4])},
     "encoder is 'x'": {"encoder": "x"},
-    "seen is given although there is no user table": {"users": None},
+    "user_bias is given although there is no user table": {"users": None},
 }
 
 
