@@ -51,11 +51,12 @@ def command(
     counted, as are rows that it was trained on.
     """
     from sparserec_np import metrics
-    from sparserec_np.runtime import load_model
+    from sparserec_np.runtime import Recommender
 
-    loaded = load_model(model)
-    if loaded.users is None:
-        raise DataError(f"{model}: the model has no user table, so there is no user to evaluate")
+    recommender = Recommender.load(model)
+    loaded = recommender.data
+    if not loaded.n_users:
+        raise DataError(f"{model}: the model holds no users, so there is nobody to evaluate it for")
     interactions = read(test, **reading)
     train = seen_of(loaded)
     held_out, dropped = held_out_of(loaded, interactions, train)
@@ -66,7 +67,7 @@ def command(
             "expected ids that the model was trained on, and interactions that it was not"
         )
     result = metrics.evaluate(
-        as_csr(loaded.users),
+        users_of(recommender),
         as_csr(loaded.items),
         train,
         held_out,
@@ -92,6 +93,15 @@ def command(
         click.echo(f"{count:,} interactions dropped: {reason}")
     click.echo(f"{held_out.nnz:,} held-out interactions of {result['n_users']:,} users\n")
     click.echo(metrics_table({"model": result, "most popular": popular}))
+
+
+def users_of(recommender: Recommender) -> Any:
+    """Return the user table as CSR; where there is none, what makes its rows of the users' histories."""
+    from scipy import sparse
+
+    if recommender.data.users is not None:
+        return as_csr(recommender.data.users)
+    return lambda rows: sparse.csr_array(recommender.user_vectors(rows))
 
 
 def held_out_of(model: ModelData, test: Interactions, train: Any) -> tuple[Any, dict[str, int]]:

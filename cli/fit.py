@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from sparserec_np.models import SparseBPR, SparseMF
+from sparserec_np.models import SparseBPR, SparseGraph, SparseMF
 from sparserec_np.runtime import save_model
 
 from . import budget
+from .export import without
 from .files import Bytes, check_output, precision_option
 from .info import dense_bytes
 from .interactions import READING, read, reading_options, stem
@@ -23,7 +23,7 @@ from .output import duration, examples, metrics_table, size, table
 from .progress import Progress
 from .settings import make_estimator, setting_options
 
-_MODELS = {"bpr": SparseBPR, "mf": SparseMF}
+_MODELS = {"bpr": SparseBPR, "graph": SparseGraph, "mf": SparseMF}
 
 
 @click.command(
@@ -40,7 +40,8 @@ _MODELS = {"bpr": SparseBPR, "mf": SparseMF}
     type=click.Choice(list(_MODELS)),
     default="bpr",
     show_default=True,
-    help="bpr ranks items from what people chose; mf predicts ratings or choices one by one.",
+    help="bpr ranks by a row for each user and item; graph makes people of the items in their history, all "
+    "entries go to the items; mf predicts ratings or choices one by one.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; all for people goes to standard error.")
 @precision_option(None)
@@ -102,7 +103,7 @@ def command(
         estimator.fit(interactions, callback=progress.update)
     written = estimator.recommender.data
     if choice is not None and not choice.seen:
-        written = replace(written, seen=None)
+        written = without(written, users=False, seen=True)
     save_model(path, written, precision or "float32")
 
     nnz = estimator.nnz_

@@ -278,6 +278,20 @@ class Recommender:
         row = self.user_ids.row(user) if user in self.user_ids else -1
         return _similar(self._people.table, self.user_ids, vector, row, k)
 
+    def user_vectors(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return what users of the model are scored by: stored rows, or what their histories encode to.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Row numbers, as `user_ids` has them.
+
+        Returns
+        -------
+        ndarray of float32, shape (len(rows), dim)
+        """
+        return self._people.dense(np.asarray(rows, np.int64))
+
     def update(self, user: Id, items: Iterable[Id], weights: Iterable[float] | None = None) -> None:
         """Remember new interactions of a person, and answer by them from now on.
 
