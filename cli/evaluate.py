@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sparserec_np.data import Interactions
-    from sparserec_np.runtime import ModelData
+    from sparserec_np.runtime import ModelData, Recommender
     from sparserec_np.runtime.ids import IdMap
 
 
