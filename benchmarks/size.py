@@ -34,9 +34,9 @@ def embedding_bytes(path: Path) -> int:
 
 def rounded(table: sparse.csr_array, dtype: str) -> sparse.csr_array:
     """Return a dense table as it comes back from float16, or from int8 with a scale per row."""
-    if dtype == "float16":
-        return sparse.csr_array(table.astype(np.float16).astype(np.float32))
     dense = table.toarray()
+    if dtype == "float16":
+        return sparse.csr_array(dense.astype(np.float16).astype(np.float32))
     scale = np.abs(dense).max(axis=1, keepdims=True) / 127
     return sparse.csr_array(np.rint(dense / np.where(scale > 0, scale, 1)) * scale)
 

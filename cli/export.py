@@ -61,7 +61,7 @@ def command(
 
     check_output(output, str(model), force)
     before = load_model(model)
-    smaller = _without(before, users=items_only, seen=items_only or no_seen)
+    smaller = without(before, users=items_only, seen=items_only or no_seen)
     held_out = None if test is None else _held_out(before, test, reading)
     save_model(output, smaller, precision)
     after = load_model(output)
@@ -79,11 +79,11 @@ def command(
     click.echo(json.dumps(report) if as_json else _text(report))
 
 
-def _without(model: ModelData, *, users: bool, seen: bool) -> ModelData:
-    """Leave out the users, or what they have seen."""
+def without(model: ModelData, *, users: bool, seen: bool) -> ModelData:
+    """Leave out the users, or what they have seen; users who are made of that go with it."""
     from sparserec_np.runtime import IdMap
 
-    if users:
+    if users or (seen and model.users is None):
         nobody = IdMap.range(0, entity="user")
         return replace(model, users=None, user_ids=nobody, user_bias=None, seen=None)
     return replace(model, seen=None) if seen else model

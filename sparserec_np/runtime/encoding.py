@@ -39,7 +39,7 @@ def ridge(
     rows: NDArray[np.integer],
     weights: NDArray[np.float64] | None,
     *,
-    alpha: float = 0.02,
+    alpha: float = 0.01,
     regularization: float = 10.0,
     norm: float = 0.0,
 ) -> Person:
