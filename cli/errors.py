@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,38 +18,42 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
 
 _GRACE = 3  # seconds
-_told = threading.Event()
+_interrupted, _told = threading.Event(), threading.Event()
 
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Turn errors that a person can mend into one line on standard error and exit code 1.
+    """Turn errors that a person can mend into one line on standard error and exit code 1, Ctrl-C into 130.
 
     Any other exception is a bug and keeps its traceback.
     """
     try:
         with _way_out():
             yield
-    except SparserecError as error:
-        raise _failure(str(error)) from error
-    except BrokenPipeError:
-        raise  # the reader of our output has gone; click ends quietly
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename is not None else ""
-        raise _failure(f"{where}{error.strerror or error}") from error
-    except MemoryError as error:
-        raise _failure(f"not enough memory: {error}" if str(error) else "not enough memory") from error
     except KeyboardInterrupt:
         raise _interruption() from None
-    except SystemError as error:
-        # What a Ctrl-C becomes that falls into the call of a compiled kernel.
-        if not _came_of_interrupt(error):
+    except Exception as error:
+        if _interrupted.is_set():
+            # numba and its kernels turn a Ctrl-C into errors of many kinds.
+            raise _interruption() from None
+        message = _message(error)
+        if message is None:
             raise
-        raise _interruption() from None
+        raise click.ClickException(" ".join(message.split())) from error
 
 
-def _failure(message: str) -> click.ClickException:
-    return click.ClickException(" ".join(message.split()))
+def _message(error: Exception) -> str | None:
+    """Return what to tell a person who can mend the error; None if nobody but us can."""
+    if isinstance(error, SparserecError):
+        return str(error)
+    if isinstance(error, BrokenPipeError):
+        return None  # the reader of our output has gone; click ends quietly
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename is not None else ""
+        return f"{where}{error.strerror or error}"
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {error}" if str(error) else "not enough memory"
+    return None
 
 
 def _interruption() -> click.exceptions.Exit:
@@ -57,18 +62,12 @@ def _interruption() -> click.exceptions.Exit:
     return click.exceptions.Exit(INTERRUPTED)
 
 
-def _came_of_interrupt(error: BaseException | None) -> bool:
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__
-    return error is not None
-
-
 @contextmanager
 def _way_out() -> Iterator[None]:
     """See to it that the process ends soon after Ctrl-C, come what may.
 
-    A KeyboardInterrupt within numba's compiler can leave the compiler's lock taken. A thread that needs the
-    lock then waits for ever, and the end of the process for that thread.
+    A KeyboardInterrupt within numba's compiler can get lost in a callback, or leave the compiler's lock
+    taken: a thread that needs the lock then waits for ever, and the end of the process for that thread.
     """
     in_charge = (
         hasattr(signal, "alarm")
@@ -86,6 +85,8 @@ def _way_out() -> Iterator[None]:
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
+    _interrupted.set()
+    sys.unraisablehook = lambda _: None  # nor need anybody read what gets lost
     signal.signal(signal.SIGALRM, _leave)
     signal.alarm(_GRACE)
     raise KeyboardInterrupt

@@ -188,14 +188,8 @@ def test_broken_data_are_one_line_and_leave_no_file(run, tmp_path, monkeypatch, 
     assert [path.name for path in tmp_path.iterdir()] == ["bad.csv"]
 
 
-@pytest.mark.parametrize("within_a_kernel", [False, True])
-def test_ctrl_c(run, data, monkeypatch, within_a_kernel):
+def test_ctrl_c(run, data, monkeypatch):
     def fit(*arguments, **keywords):
-        if within_a_kernel:
-            # As CPython words it when numba goes on after an interrupt; seen nested, too.
-            cause = SystemError("_numba_unpickle returned a result with an exception set")
-            cause.__cause__ = KeyboardInterrupt()
-            raise SystemError("group_rows returned a result with an exception set") from cause
         raise KeyboardInterrupt
 
     monkeypatch.setattr(SparseBPR, "fit", fit)
