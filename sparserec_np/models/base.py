@@ -90,19 +90,33 @@ class SparseRecommender(BaseEstimator):
                 if not held_out.n_interactions:
                     # Too few interactions to spare any: train on all of them, for all epochs.
                     train, held_out = data, None
-            outcome = self._train(train, held_out, loss, train_seed, self.epochs, workers, on_epoch)
+            settings = self._settle(train, held_out, train_seed, workers)
+            outcome = self._train(settings, train, held_out, loss, train_seed, self.epochs, workers, on_epoch)
             self.validation_ = outcome.validation
             self.baseline_ = _popularity_metrics(train, held_out, workers)
             if held_out is not None and self.refit:
-                refitted = self._train(data, None, loss, refit_seed, outcome.epoch, workers, on_epoch)
+                refitted = self._train(
+                    settings, data, None, loss, refit_seed, outcome.epoch, workers, on_epoch
+                )
                 train, outcome = data, refitted
             self._finish(train, outcome, history)
         self._data = self._model_data(data)
         self._recommender = Recommender(self._data)
         return self
 
+    def _settle(
+        self,
+        train: Interactions,
+        held_out: Interactions | None,
+        seed: np.random.SeedSequence,
+        workers: Workers,
+    ) -> dict[str, Any]:
+        """Return all settings, with those chosen that were left to the data."""
+        return self.get_params(deep=False)
+
     def _train(
         self,
+        settings: dict[str, Any],
         train: Interactions,
         held_out: Interactions | None,
         loss: Loss,
@@ -113,9 +127,7 @@ class SparseRecommender(BaseEstimator):
     ) -> Outcome:
         """Train once, with validation where there is a hold-out."""
         scorer = self._scorer(train)
-        trainer = build_trainer(
-            self.get_params(deep=False), loss, train.user_items, self._targets(train), seed, workers, scorer
-        )
+        trainer = build_trainer(settings, loss, train.user_items, self._targets(train), seed, workers, scorer)
         validate = None
         if held_out is not None:
 

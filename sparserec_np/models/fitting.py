@@ -43,17 +43,49 @@ class Outcome:
         That epoch, counted from 1; 0 where none was run.
     validation : dict
         Its validation metrics; empty where nothing was validated.
+    goodness : float
+        The one of them to improve; larger is better.
     """
 
     users: SparseTable | None
     items: SparseTable
     epoch: int
     validation: Record
+    goodness: float
 
 
 def n_negatives(settings: dict[str, Any], loss: Loss) -> int:
     """Negatives per positive: as set, but none for a loss that would not look at them."""
     return 0 if loss is squared else int(settings["negatives"])
+
+
+def initial_tables(
+    settings: dict[str, Any],
+    user_items: sparse.csr_array,
+    rng: np.random.Generator,
+    workers: Workers,
+    scorer: Scorer,
+) -> tuple[SparseTable, SparseTable]:
+    """Make the user and the item table that training starts from; parameters as for `build_trainer`.
+
+    The number of entries follows from ``density`` and ``dim``. They are spread over tables of that width, or
+    of the ``width`` that an estimator has beside it.
+    """
+    n_users, n_items = user_items.shape
+    density, dim = settings["density"], settings["dim"]
+    width = settings.get("width") or dim
+    budget = split_budget(density, n_users, n_items, dim)
+    if not scorer.needs_users:
+        budget = (0, min(sum(budget), n_items * width))
+    for name, n_rows, n in zip(("user", "item"), (n_users, n_items), budget, strict=True):
+        if n == 0 and (name == "item" or scorer.needs_users):
+            raise SettingError(
+                f"density is {density:g}, which leaves no entry in the {name} table of {n_rows} rows and dim "
+                f"{dim}; use a larger density or dim"
+            )
+    tables = MASKS[settings["mask_init"]](user_items, width, budget, rng=rng, workers=workers)
+    scorer.prepare(*tables, settings["init_scale"], rng)
+    return tables
 
 
 def build_trainer(
@@ -90,24 +122,7 @@ def build_trainer(
         If the density leaves a table without any entry.
     """
     rng = np.random.default_rng(seed)
-    dim = settings["dim"]
-    budget = split_budget(settings["density"], *user_items.shape, dim)
-    if not scorer.needs_users:
-        budget = (0, min(sum(budget), user_items.shape[1] * dim))
-    for name, n_rows, n in zip(("user", "item"), user_items.shape, budget, strict=True):
-        if n == 0 and (name == "item" or scorer.needs_users):
-            raise SettingError(
-                f"density is {settings['density']:g}, which leaves no entry in the {name} table of "
-                f"{n_rows} rows and dim {dim}; use a larger density or dim"
-            )
-    tables = MASKS[settings["mask_init"]](
-        user_items,
-        dim,
-        budget,
-        rng=rng,
-        workers=workers,
-    )
-    scorer.prepare(*tables, settings["init_scale"], rng)
+    tables = initial_tables(settings, user_items, rng, workers, scorer)
     sides: list[Side | None] = []
     degrees = (np.diff(user_items.indptr), np.bincount(user_items.indices, minlength=user_items.shape[1]))
     for table, degree in zip(tables, degrees, strict=True):
@@ -120,7 +135,8 @@ def build_trainer(
         )
         # The square root evens out a long tail: frequent rows first, rare ones not never.
         sides.append(Side(parameter, optimizer, np.sqrt(degree)))
-    steps = math.ceil(user_items.nnz / settings["batch_size"])
+    batch_size = settings["batch_size"] or min(max(user_items.nnz // 64, 256), 8192)
+    steps = math.ceil(user_items.nnz / batch_size)
     users, items = sides
     assert items is not None
     return Trainer(
@@ -130,7 +146,7 @@ def build_trainer(
         loss=loss,
         sampler=NegativeSampler(user_items, settings["popularity_power"], int(rng.integers(2**63)), workers),
         negatives=n_negatives(settings, loss),
-        batch_size=settings["batch_size"],
+        batch_size=batch_size,
         schedule=CosineSchedule(
             settings["prune_fraction"],
             settings["update_every"] or steps,
@@ -153,6 +169,8 @@ def run_epochs(
 ) -> Outcome:
     """Train, validate after every epoch, keep the best tables and stop when they no longer improve.
 
+    The tables that training starts from compete, too: on little data a good start may be the best there is.
+
     Parameters
     ----------
     trainer : Trainer
@@ -168,8 +186,7 @@ def run_epochs(
     on_epoch : callable
         Called with the record of each epoch.
     """
-    best = Outcome(*trainer.tables, 0, {})
-    best_goodness = -math.inf
+    best = _kept(trainer, 0, validate)
     learning_rate = trainer.items.optimizer.learning_rate
     for epoch in range(1, stop_at + 1):
         start = time.perf_counter()
@@ -192,18 +209,22 @@ def run_epochs(
             "n_pruned": replaced,
             "n_grown": replaced,
         }
-        metrics: Record = {}
-        if validate is not None:
-            metrics = validate(users, items)
-            goodness = metrics.pop("goodness")
-            record |= metrics
+        reached = _kept(trainer, epoch, validate)
+        record |= reached.validation
         record["seconds"] = time.perf_counter() - start
         on_epoch(record)
-        if validate is None:
-            best = Outcome(users, items, epoch, {})
-        elif goodness > best_goodness:
-            best_goodness = goodness
-            best = Outcome(users.copy() if users is not None else None, items.copy(), epoch, metrics)
+        if reached.goodness >= best.goodness:
+            best = reached
         elif epoch - best.epoch >= patience:
             break
     return best
+
+
+def _kept(trainer: Trainer, epoch: int, validate: Validate | None) -> Outcome:
+    """Measure the tables as they are, and copy them: training goes on in place."""
+    users, items = trainer.tables
+    if validate is None:
+        return Outcome(users, items, epoch, {}, 0.0)
+    metrics = validate(users, items)
+    goodness = metrics.pop("goodness")
+    return Outcome(users.copy() if users is not None else None, items.copy(), epoch, metrics, goodness)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from typing import Any, ClassVar
 
+import numpy as np
+
 from sparserec_np.data import Interactions
+from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import Loss
 from sparserec_np.models.base import SparseRecommender
+from sparserec_np.models.fitting import initial_tables
 from sparserec_np.models.settings import settings_doc
 from sparserec_np.scorers import PropagationScorer, Scorer
+
+# Widths to try, in multiples of dim. Beyond, the start costs more than it gives.
+_WIDTHS = (1, 2, 4, 8)
 
 _SETTINGS = settings_doc(
     losses='{"softmax", "bpr", "logistic"}',
@@ -26,13 +35,16 @@ class SparseGraph(SparseRecommender):  # noqa: D101
     entry is spent on users, the whole budget goes to the items, people whom the model never saw are as good
     as those it was trained on, and the device encodes a person by the same sum.
 
-    The budget is still ``round(density · (n_users + n_items) · dim)`` entries, and at equal budget a wide
-    table is the better one: the default width is 512 at a density that stores as many entries as 0.1 at a
-    width of 64.
+    ``density`` and ``dim`` set the budget, ``round(density · (n_users + n_items) · dim)`` entries, as for the
+    other estimators. But the table may be wider than ``dim``: where there is much to tell apart, the same
+    entries are worth more spread over a wider table, and where there is little a wide one learns noise. What
+    the start of the training scores on held-out interactions decides.
 
     Parameters
     ----------
 {_SETTINGS}
+    width : int or None
+        Width of the table; None to choose among 1, 2, 4 and 8 times dim on the held-out interactions.
     item_power : float
         How much less a popular item of a history counts: its weight is its popularity to minus this power.
     length_power : float
@@ -44,6 +56,8 @@ class SparseGraph(SparseRecommender):  # noqa: D101
         The trained table; exactly ``round(density · (n_users + n_items) · dim)`` entries.
     users_ : None
         There is no user table.
+    width_ : int
+        Width of the table.
     history_ : list of dict
         A record per epoch: loss, validation metrics, entries stored, pruned and grown, seconds.
     n_epochs_ : int
@@ -61,7 +75,7 @@ class SparseGraph(SparseRecommender):  # noqa: D101
     >>> from sparserec_np import SparseGraph
     >>> from sparserec_np.data import make_interactions
     >>> interactions = make_interactions(60, 50, 900, random_state=0)
-    >>> model = SparseGraph(density=0.05, dim=32, epochs=3, random_state=0).fit(interactions)
+    >>> model = SparseGraph(density=0.1, dim=16, epochs=3, random_state=0).fit(interactions)
     >>> ids, scores = model.recommend_from_history([3, 14], k=5)
     >>> len(ids)
     5
@@ -73,13 +87,13 @@ class SparseGraph(SparseRecommender):  # noqa: D101
     def __init__(
         self,
         *,
-        density: float = 0.0125,
-        dim: int = 512,
+        density: float = 0.1,
+        dim: int = 64,
         loss: str | Loss = "softmax",
         learning_rate: float = 0.1,
         regularization: float = 0.0,
         epochs: int = 12,
-        batch_size: int = 8192,
+        batch_size: int | None = None,
         negatives: int = 64,
         popularity_power: float = 0.0,
         mask_init: str = "spectral",
@@ -92,6 +106,7 @@ class SparseGraph(SparseRecommender):  # noqa: D101
         early_stopping: int = 2,
         validation_fraction: float = 0.2,
         refit: bool = True,
+        width: int | None = None,
         item_power: float = 0.8,
         length_power: float = 0.0,
         random_state: Any = None,
@@ -117,11 +132,50 @@ class SparseGraph(SparseRecommender):  # noqa: D101
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.refit = refit
+        self.width = width
         self.item_power = item_power
         self.length_power = length_power
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.verbose = verbose
+
+    def _settle(
+        self,
+        train: Interactions,
+        held_out: Interactions | None,
+        seed: np.random.SeedSequence,
+        workers: Workers,
+    ) -> dict[str, Any]:
+        settings = super()._settle(train, held_out, seed, workers)
+        self.width_ = self.width or self.dim
+        if self.width is None and held_out is not None:
+            self.width_ = self._best_width(settings, train, held_out, seed, workers)
+        return settings | {"width": self.width_}
+
+    def _best_width(
+        self,
+        settings: dict[str, Any],
+        train: Interactions,
+        held_out: Interactions,
+        seed: np.random.SeedSequence,
+        workers: Workers,
+    ) -> int:
+        """Widen as long as that helps what training starts from."""
+        scorer = self._scorer(train)
+        best, best_goodness = self.dim, -math.inf
+        for factor in _WIDTHS:
+            width = factor * self.dim
+            if factor > 1 and width > min(train.user_items.shape):
+                break
+            tables = initial_tables(
+                settings | {"width": width}, train.user_items, np.random.default_rng(seed), workers, scorer
+            )
+            represent = partial(scorer.represent, None, tables[1])
+            goodness = self._validate(represent, tables[1], train, held_out, workers)["goodness"]
+            if goodness <= best_goodness:
+                break
+            best, best_goodness = width, goodness
+        return best
 
     def _scorer(self, train: Interactions) -> Scorer:
         return PropagationScorer(train.user_items, self.item_power, self.length_power)

@@ -110,7 +110,7 @@ class SparseMF(SparseRecommender):  # noqa: D101
         learning_rate: float = 0.1,
         regularization: float = 0.01,
         epochs: int = 30,
-        batch_size: int = 8192,
+        batch_size: int | None = None,
         negatives: int = 8,
         popularity_power: float = 0.0,
         mask_init: str = "nmf",

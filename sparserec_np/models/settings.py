@@ -25,8 +25,8 @@ _SETTINGS_DOC = """\
         L2 penalty per example, on the rows that it touches.
     epochs : int
         Passes through the interactions, at most.
-    batch_size : int
-        Interactions per step.
+    batch_size : int or None
+        Interactions per step; None for a 64th of all, but 256 to 8192.
     negatives : int
         Sampled items that a user has not interacted with, per interaction.
     popularity_power : float
@@ -92,7 +92,7 @@ _RANGES = {
     "learning_rate": _Range(Real, 0, open_low=True),
     "regularization": _Range(Real, 0),
     "epochs": _Range(Integral, 1),
-    "batch_size": _Range(Integral, 1),
+    "batch_size": _Range(Integral, 1, optional=True),
     "negatives": _Range(Integral, 0),
     "popularity_power": _Range(Real, 0),
     "init_scale": _Range(Real, 0, open_low=True),
@@ -100,6 +100,7 @@ _RANGES = {
     "prune_fraction": _Range(Real, 0, 1),
     "probe_fraction": _Range(Real, 0, 1, open_low=True),
     "early_stopping": _Range(Integral, 0),
+    "width": _Range(Integral, 1, 65536, optional=True),
     "item_power": _Range(Real, 0),
     "length_power": _Range(Real, 0),
     "validation_fraction": _Range(Real, 0, 1, open_low=True, open_high=True),
