@@ -18,7 +18,7 @@ from sparserec_np.runtime.ids import smallest_integers
 # A number has seven bits to a byte, so that five hold any 32.
 _MAX_BYTES = 5
 # Bytes that are unpacked at once: few enough that what is made of them meanwhile stays small.
-_CHUNK = 1 << 15
+_CHUNK = 1 << 16
 
 
 def pack(indptr: NDArray[np.integer], indices: NDArray[np.integer]) -> tuple[NDArray[Any], NDArray[np.uint8]]:
@@ -100,13 +100,12 @@ def unpack(
         raise ModelFormatError(f"{name}.gaps ends within a number")
     indices = np.empty(total, dtype)
     firsts = indptr[:-1][lengths > 0]
-    # In the running sum of gaps, where the list that is being read began.
+    # In the running sum of gaps, where the list that is being read began; the next entry; the next byte.
     origin, entry, position = 0, 0, 0
     while position < len(gaps):
         chunk = gaps[position : position + _CHUNK]
-        numbers, used = _quantities(name, chunk)
+        sums, used = _running_sums(name, chunk)
         position += used
-        sums = np.cumsum(numbers + 1)
         begin, end = np.searchsorted(firsts, (entry, entry + len(sums)))
         first = firsts[begin:end] - entry
         origins = np.concatenate([[origin], np.where(first > 0, sums[first - 1], 0)])
@@ -119,28 +118,24 @@ def unpack(
     return indptr, indices
 
 
-def _quantities(name: str, chunk: NDArray[np.uint8]) -> tuple[NDArray[np.int64], int]:
-    """Read the numbers that end in a chunk, and tell how many bytes they take."""
+def _running_sums(name: str, chunk: NDArray[np.uint8]) -> tuple[NDArray[np.int64], int]:
+    """Add up the gaps that end in a chunk, each with the number behind it, and tell how many bytes they take.
+
+    A byte is worth its seven bits times 128 for each byte that follows in its number, so that a sum over
+    bytes is one over numbers.
+    """
     ends = np.flatnonzero(chunk < 128)
-    numbers = chunk[ends].astype(np.int64)
-    # Those that have a byte more, one step back after the other.
-    which, back = np.arange(len(ends)), 1
-    while len(which := which[_continues(chunk, ends[which] - back)]):
-        if back == _MAX_BYTES:
-            raise _too_long(name)
-        numbers[which] |= (chunk[ends[which] - back].astype(np.int64) & 127) << 7 * back
-        back += 1
     if not len(ends):
         raise _too_long(name)
-    return numbers, int(ends[-1]) + 1
-
-
-def _continues(chunk: NDArray[np.uint8], positions: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Whether the bytes at some positions have the high bit; none does that lies before the chunk."""
-    high = chunk[positions] >= 128
-    if len(positions) and positions[0] < 0:
-        high &= positions >= 0
-    return high
+    chunk = chunk[: ends[-1] + 1]
+    worth = (chunk & 127).astype(np.int64)
+    followed = np.flatnonzero(chunk >= 128)
+    for ahead in range(1, _MAX_BYTES):
+        worth[followed] <<= 7
+        followed = followed[chunk[followed + ahead] >= 128]
+        if not len(followed):
+            return np.cumsum(worth)[ends] + np.arange(1, len(ends) + 1), len(chunk)
+    raise _too_long(name)
 
 
 def _too_long(name: str) -> ModelFormatError:
