@@ -250,7 +250,8 @@ def _take_items(left: Tensors, metadata: dict[str, str], precision: str, n_items
 def _take_users(left: Tensors, metadata: dict[str, str], precision: str, dim: int) -> TableData:
     lengths, gaps = _take(left, "users.lengths"), _take(left, "users.gaps")
     indptr, columns = unpack("users", lengths, gaps, dim, _unsigned(dim))
-    rows = np.repeat(np.arange(len(lengths)), np.diff(indptr).astype(np.intp))
+    # Of no use but for scales.
+    rows = np.repeat(np.arange(len(lengths)), lengths.astype(np.intp)) if precision == "int8" else columns
     values = _take_values(left, metadata, "user", precision, rows, len(lengths))
     return TableData(indptr, columns, values, dim)
 
@@ -260,10 +261,10 @@ def _take_values(
     metadata: dict[str, str],
     entity: str,
     precision: str,
-    rows: NDArray[np.intp],
+    rows: NDArray[np.integer],
     n_rows: int,
 ) -> NDArray[np.float32]:
-    """Take a table's values, each in the row that `rows` says, as float32."""
+    """Take a table's values as float32; those of int8 are each in the row that `rows` says."""
     name = f"{entity}s.values"
     stored = _take(left, name)
     if stored.dtype != _DTYPES[precision] or len(stored) != len(rows):

@@ -18,7 +18,7 @@ from sparserec_np.runtime.ids import smallest_integers
 # A number has seven bits to a byte, so that five hold any 32.
 _MAX_BYTES = 5
 # Bytes that are unpacked at once: few enough that what is made of them meanwhile stays small.
-_CHUNK = 1 << 16
+_CHUNK = 1 << 15
 
 
 def pack(indptr: NDArray[np.integer], indices: NDArray[np.integer]) -> tuple[NDArray[Any], NDArray[np.uint8]]:
