@@ -19,6 +19,7 @@ _SUMMARIES = {
     "similar": "Find the items or users most similar to one.",
     "info": "Show what is in a model file.",
     "export": "Write a model file again, smaller, and say what that costs.",
+    "bundle": "Make a folder with a model and its NumPy-only runtime, to copy to a device.",
     "demo": "See it work: generate interactions, fit, evaluate, recommend.",
 }
 
