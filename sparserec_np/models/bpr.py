@@ -57,7 +57,7 @@ class SparseBPR(SparseRecommender):  # noqa: D101
         dim: int = 64,
         loss: str | Loss = "softmax",
         learning_rate: float = 0.1,
-        regularization: float = 0.01,
+        regularization: float = 0.02,
         epochs: int = 30,
         batch_size: int | None = None,
         negatives: int = 32,

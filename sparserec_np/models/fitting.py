@@ -135,7 +135,7 @@ def build_trainer(
         )
         # The square root evens out a long tail: frequent rows first, rare ones not never.
         sides.append(Side(parameter, optimizer, np.sqrt(degree)))
-    batch_size = settings["batch_size"] or min(max(user_items.nnz // 64, 256), 8192)
+    batch_size = settings["batch_size"] or min(max(user_items.nnz // 64, 1024), 8192)
     steps = math.ceil(user_items.nnz / batch_size)
     users, items = sides
     assert items is not None

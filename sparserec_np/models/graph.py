@@ -90,7 +90,7 @@ class SparseGraph(SparseRecommender):  # noqa: D101
         density: float = 0.1,
         dim: int = 64,
         loss: str | Loss = "softmax",
-        learning_rate: float = 0.1,
+        learning_rate: float = 0.03,
         regularization: float = 0.0,
         epochs: int = 12,
         batch_size: int | None = None,
@@ -106,12 +106,12 @@ class SparseGraph(SparseRecommender):  # noqa: D101
         early_stopping: int = 2,
         validation_fraction: float = 0.2,
         refit: bool = True,
-        width: int | None = None,
-        item_power: float = 0.8,
-        length_power: float = 0.0,
         random_state: Any = None,
         n_jobs: int | None = None,
         verbose: bool = False,
+        width: int | None = None,
+        item_power: float = 0.6,
+        length_power: float = 0.0,
     ) -> None:
         self.density = density
         self.dim = dim
@@ -132,12 +132,12 @@ class SparseGraph(SparseRecommender):  # noqa: D101
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.refit = refit
-        self.width = width
-        self.item_power = item_power
-        self.length_power = length_power
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.verbose = verbose
+        self.width = width
+        self.item_power = item_power
+        self.length_power = length_power
 
     def _settle(
         self,
@@ -147,10 +147,15 @@ class SparseGraph(SparseRecommender):  # noqa: D101
         workers: Workers,
     ) -> dict[str, Any]:
         settings = super()._settle(train, held_out, seed, workers)
-        self.width_ = self.width or self.dim
         if self.width is None and held_out is not None:
-            self.width_ = self._best_width(settings, train, held_out, seed, workers)
-        return settings | {"width": self.width_}
+            settings["width"] = self._best_width(settings, train, held_out, seed, workers)
+        return settings
+
+    @property
+    def width_(self) -> int:
+        """Width of the table."""
+        self._check_fitted()
+        return self.items_.dim
 
     def _best_width(
         self,

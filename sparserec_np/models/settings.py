@@ -26,7 +26,7 @@ _SETTINGS_DOC = """\
     epochs : int
         Passes through the interactions, at most.
     batch_size : int or None
-        Interactions per step; None for a 64th of all, but 256 to 8192.
+        Interactions per step; None for a 64th of all, but 1024 to 8192.
     negatives : int
         Sampled items that a user has not interacted with, per interaction.
     popularity_power : float

@@ -1,0 +1,71 @@
+"""Propagated scores against the same computation on dense arrays, values and gradients."""
+
+import numpy as np
+import pytest
+from tables_by_hand import dense, dense_gradient, mask, random_table
+
+from sparserec_np.autograd import Parameter, Tape, total
+from sparserec_np.data import make_interactions
+from sparserec_np.scorers import PropagationScorer
+
+
+@pytest.fixture
+def setting():
+    user_items = make_interactions(9, 14, 50, random_state=0).user_items
+    return user_items, random_table(14, 6, 0.5, 3), PropagationScorer(user_items, 0.7, 0.3)
+
+
+def dense_scores(V, user_items, user_rows, item_rows):
+    """Each positive is scored without its own share of the user; negatives with the whole user."""
+    X = user_items.toarray() > 0
+    A = X * np.maximum(X.sum(0), 1.0) ** -0.7 * (np.maximum(X.sum(1), 1.0) ** -0.3)[:, None]
+    scores = np.einsum("ed,emd->em", (A @ V)[user_rows], V[item_rows])
+    positives = item_rows[:, 0]
+    scores[:, 0] -= A[user_rows, positives] * (V[positives] ** 2).sum(1)
+    return scores
+
+
+def test_scores_and_gradient_equal_the_dense_computation(setting):
+    user_items, table, scorer = setting
+    rng = np.random.default_rng(0)
+    pairs = user_items.tocoo()
+    batch = rng.permutation(pairs.nnz)[:20]
+    user_rows, positives = pairs.row[batch], pairs.col[batch]
+    item_rows = np.column_stack([positives, rng.integers(14, size=(20, 3))]).astype(np.int32)
+    g = rng.standard_normal(item_rows.shape)
+
+    tape = Tape()
+    items = tape.variable(Parameter(table))
+    scores = scorer(None, items, user_rows, item_rows)
+    (gradient,) = tape.backward(total(scores * g), [items])
+
+    V = dense(table)
+    np.testing.assert_allclose(scores.value, dense_scores(V, user_items, user_rows, item_rows), rtol=1e-5)
+    numeric = np.zeros_like(V)
+    for row, column in zip(*np.nonzero(mask(table)), strict=True):
+        moved = [V.copy(), V.copy()]
+        moved[0][row, column] += 1e-5
+        moved[1][row, column] -= 1e-5
+        up, down = (np.sum(g * dense_scores(M, user_items, user_rows, item_rows)) for M in moved)
+        numeric[row, column] = (up - down) / 2e-5
+    np.testing.assert_allclose(dense_gradient(gradient, table), numeric, rtol=1e-4, atol=1e-6)
+
+
+def test_the_order_is_a_permutation_that_keeps_users_together(setting):
+    user_items, _, scorer = setting
+    users = np.repeat(np.arange(9), np.diff(user_items.indptr))
+    order = scorer.order(users, np.random.default_rng(1))
+    np.testing.assert_array_equal(np.sort(order), np.arange(len(users)))
+    changes = np.count_nonzero(np.diff(users[order]))
+    assert changes == len(np.unique(users)) - 1
+
+
+def test_positives_start_at_the_score_asked_for(setting):
+    user_items, table, scorer = setting
+    V = np.abs(dense(table))
+    table.data[:] = np.abs(table.data)
+    scorer.prepare(None, table, 3.0, np.random.default_rng(0))
+    pairs = user_items.tocoo()
+    scores = dense_scores(dense(table), user_items, pairs.row, pairs.col[:, None])
+    assert scores.mean() == pytest.approx(3.0, rel=1e-4)
+    assert (dense(table) > 0).sum() == (V > 0).sum()
