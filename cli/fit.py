@@ -38,10 +38,9 @@ _MODELS = {"bpr": SparseBPR, "graph": SparseGraph, "mf": SparseMF}
 @click.option(
     "--model",
     type=click.Choice(list(_MODELS)),
-    default="bpr",
-    show_default=True,
-    help="bpr ranks by a row for each user and item; graph makes people of the items in their history, all "
-    "entries go to the items; mf predicts ratings or choices one by one.",
+    help="graph makes people of the items in their history and spends all entries on the items; bpr ranks by "
+    "a row for each user and item; mf predicts ratings or choices one by one. [default: graph; bpr with "
+    "--max-bytes, mf with --loss squared]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; all for people goes to standard error.")
 @precision_option(None)
@@ -57,7 +56,7 @@ def command(
     data: str,
     output: Path | None,
     force: bool,
-    model: str,
+    model: str | None,
     as_json: bool,
     precision: str | None,
     max_bytes: int | None,
@@ -75,6 +74,10 @@ def command(
     reading = {name: options.pop(name) for name in READING}
     if max_bytes is not None and options["density"] is not None:
         raise click.UsageError("give either --density or --max-bytes, which chooses the density")
+    if model is None:
+        model = "mf" if options["loss"] == "squared" else "graph" if max_bytes is None else "bpr"
+    if max_bytes is not None and model == "graph":
+        raise click.UsageError("--max-bytes goes with --model bpr or mf")
     estimator = make_estimator(model, _MODELS, options)
     estimator.check_settings()
     interactions = read(data, **reading)
@@ -124,6 +127,8 @@ def command(
         "held_out": estimator.validation_,
         "most_popular": estimator.baseline_,
         "n_epochs": estimator.n_epochs_,
+        "learning_rate": estimator.learning_rate_,
+        "width": estimator.items_.dim,
         "nnz": nnz,
         "n_positions": n_positions,
         "density": estimator.density_,
@@ -143,14 +148,14 @@ def command(
 def _table(report: dict[str, Any]) -> str:
     """Lay out what came of the training."""
     rows = [
-        ("epochs", f"{report['n_epochs']}"),
-        ("stored entries", f"{report['nnz']:,} of {report['n_positions']:,}"),
+        ("epochs", f"{report['n_epochs']} at learning rate {report['learning_rate']:g}"),
+        ("stored entries", f"{report['nnz']:,} in tables of width {report['width']}"),
         (
             "model file",
             f"{size(report['bytes'])}, {report['precision']}, with ids"
             + (" and what was seen" if report["seen"] else ""),
         ),
-        ("dense tables", f"{size(report['dense_bytes'])} as float32"),
+        ("dense tables", f"{report['n_positions']:,} entries, {size(report['dense_bytes'])} as float32"),
         ("time", duration(report["seconds"])),
     ]
     if report["peak_memory_bytes"] is not None:

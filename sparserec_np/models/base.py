@@ -28,6 +28,9 @@ VALIDATION_K = 20
 # Enough users to tell epochs apart; more would cost time and training data.
 _VALIDATION_USERS = 10_000
 
+# How often the learning rate is quartered where training does not improve on its start.
+_BACKOFFS = 2
+
 Callback = Callable[[Record], None]
 
 
@@ -92,6 +95,15 @@ class SparseRecommender(BaseEstimator):
                     train, held_out = data, None
             settings = self._settle(train, held_out, train_seed, workers)
             outcome = self._train(settings, train, held_out, loss, train_seed, self.epochs, workers, on_epoch)
+            for _ in range(_BACKOFFS if held_out is not None else 0):
+                if outcome.epoch:
+                    break
+                # All that training did was harm: the steps were too long for what there is to learn.
+                settings["learning_rate"] /= 4
+                outcome = self._train(
+                    settings, train, held_out, loss, train_seed, self.epochs, workers, on_epoch
+                )
+            self.learning_rate_ = settings["learning_rate"]
             self.validation_ = outcome.validation
             self.baseline_ = _popularity_metrics(train, held_out, workers)
             if held_out is not None and self.refit:
@@ -209,6 +221,7 @@ class SparseRecommender(BaseEstimator):
             "estimator": type(self).__name__,
             "settings": settings,
             "n_epochs": self.n_epochs_,
+            "learning_rate": self.learning_rate_,
             "n_interactions": data.n_interactions,
             "validation": self.validation_,
             "baseline": self.baseline_,
@@ -236,6 +249,7 @@ class SparseRecommender(BaseEstimator):
         estimator.users_ = _sparse_table(data.users) if data.users is not None else None
         estimator.items_ = _sparse_table(data.items)
         estimator.n_epochs_ = data.info["n_epochs"]
+        estimator.learning_rate_ = data.info["learning_rate"]
         estimator.validation_ = data.info["validation"]
         estimator.baseline_ = data.info["baseline"]
         estimator.history_ = []

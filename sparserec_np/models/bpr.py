@@ -28,6 +28,8 @@ class SparseBPR(SparseRecommender):  # noqa: D101
         A record per epoch: loss, validation metrics, entries stored, pruned and grown, seconds.
     n_epochs_ : int
         Epochs of the final tables.
+    learning_rate_ : float
+        The learning rate that was used: the given one, quartered while no epoch improved on the start.
     validation_, baseline_ : dict
         Metrics on the held-out interactions, and those of the most-popular baseline; empty without.
 

@@ -62,6 +62,8 @@ class SparseGraph(SparseRecommender):  # noqa: D101
         A record per epoch: loss, validation metrics, entries stored, pruned and grown, seconds.
     n_epochs_ : int
         Epochs of the final table.
+    learning_rate_ : float
+        The learning rate that was used: the given one, quartered while no epoch improved on the start.
     validation_, baseline_ : dict
         Metrics on the held-out interactions, and those of the most-popular baseline; empty without.
 
@@ -90,7 +92,7 @@ class SparseGraph(SparseRecommender):  # noqa: D101
         density: float = 0.1,
         dim: int = 64,
         loss: str | Loss = "softmax",
-        learning_rate: float = 0.03,
+        learning_rate: float = 0.05,
         regularization: float = 0.0,
         epochs: int = 12,
         batch_size: int | None = None,

@@ -18,7 +18,8 @@ _SETTINGS_DOC = """\
     dim : int
         Width of the tables.
     loss : {losses}
-        What is minimised, by name; or a function of a batch's scores and weights (see sparserec_np.losses).
+        What is minimised. In Python it may be a function of a batch's scores and weights, too; see
+        sparserec_np.losses.
     learning_rate : float
         Step size of the optimizer.
     regularization : float

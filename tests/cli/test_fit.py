@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sparserec_np.data import make_interactions
-from sparserec_np.models import SparseBPR, SparseMF
+from sparserec_np.models import SparseBPR, SparseGraph, SparseMF
 from sparserec_np.runtime import load_model
 
 QUICK = ("--dim", 8, "--epochs", 3, "--seed", 0, "--batch-size", 256)
@@ -55,7 +55,7 @@ def test_for_people(run, data):
         "Recall@20",
         "NDCG@20",
         "Coverage@20",
-        "stored entries  144 of 1,440",
+        "stored entries  144 in tables of width",
         "dense tables    5.8 kB",
         "peak memory",
         "data.srec",
@@ -93,13 +93,13 @@ def test_settings_reach_the_estimator(run, data):
 def test_every_setting_is_an_option_with_a_help_text(run):
     text = " ".join(run("fit", "--help").stdout.split())
     renamed = {"random_state": "seed", "n_jobs": "jobs"}
-    for model in (SparseBPR, SparseMF):
+    for model in (SparseBPR, SparseGraph, SparseMF):
         for name in inspect.signature(model).parameters:
             if name != "verbose":
                 assert f"--{renamed.get(name, name).replace('_', '-')} " in text
     assert "Share of the entries of both tables that exist, above 0 and at most 1. [default: 0.1]" in text
     assert "--refit / --no-refit" in text
-    assert "--mask-init [nmf|random]" in text
+    assert "--mask-init [nmf|random|spectral]" in text
     assert "mf logistic" in text
 
 
@@ -192,7 +192,7 @@ def test_ctrl_c(run, data, monkeypatch):
     def fit(*arguments, **keywords):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(SparseBPR, "fit", fit)
+    monkeypatch.setattr(SparseGraph, "fit", fit)
     assert run("fit", data, code=130).stderr == "Interrupted.\n"
 
 
@@ -201,7 +201,7 @@ def test_memory_error_and_os_error_are_one_line(run, data, monkeypatch):
         def fit(*arguments, **keywords):
             raise error
 
-        monkeypatch.setattr(SparseBPR, "fit", fit)
+        monkeypatch.setattr(SparseGraph, "fit", fit)
         return run("fit", data, code=1).stderr
 
     assert (
