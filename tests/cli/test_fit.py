@@ -56,7 +56,7 @@ def test_for_people(run, data):
         "NDCG@20",
         "Coverage@20",
         "stored entries  144 in tables of width",
-        "dense tables    5.8 kB",
+        "dense tables    1,440 entries, 5.8 kB",
         "peak memory",
         "data.srec",
     ):
