@@ -12,21 +12,12 @@ from sparserec_np.runtime import IdMap, ModelData, TableData, save_model
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "examples" / "films")]
 
-# id, title, year, genres; in two tastes, of which the first three and the last three are one each.
-TITLES = [
-    ("3", "The Reactor", "1983", "Sci-Fi Thriller"),
-    ("8", "Reactor Nights", "1985", "Sci-Fi"),
-    ("15", "2049: Égalité", "1968", "Sci-Fi Drama"),
-    ("16", "<img src=x onerror=alert(1)> & \"Sons\"", "1999", "Comedy"),
-    ("23", "Don't Wait", "", "Comedy Romance"),
-    ("42", "A Very Long Title That Goes On and On Until No Phone Is Wide Enough", "1994", "Romance"),
-]  # fmt: skip
-SPACE, LOVE = (3, 8, 15), (16, 23, 42)
-
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory):
     """Two tastes, a column each."""
+    from made_up import LOVE, SPACE
+
     path = tmp_path_factory.mktemp("model") / "films.srec"
     strengths = np.array([3, 2, 1, 1, 2, 3], np.float32)
     columns = np.array([0, 0, 0, 1, 1, 1], np.uint8)
@@ -45,6 +36,7 @@ def model(tmp_path_factory):
 @pytest.fixture(scope="session")
 def app(model, tmp_path_factory):
     """Folder with the app."""
+    from made_up import TITLES
     from make import assemble
 
     folder = tmp_path_factory.mktemp("app") / "films"

@@ -6,8 +6,8 @@ import sys
 
 import make
 import pytest
-from conftest import LOVE, SPACE, TITLES
 from films import Film, Films
+from made_up import LOVE, SPACE, TITLES
 from terminal import Session
 
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import browser as browsers
 import pytest
-from conftest import TITLES
+from made_up import TITLES
 
 HOSTILE = TITLES[3][1]
 
