@@ -17,7 +17,7 @@ from sparserec_np.exploration.selection import largest
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.tables import SparseTable
 
-# Coordinate descent comes close to its optimum in this many rounds; benchmarks/defaults.py shows it.
+# Coordinate descent comes close to its optimum in this many rounds.
 _NMF_ROUNDS = 30
 
 
@@ -31,14 +31,27 @@ def split_budget(density: float, n_users: int, n_items: int, dim: int) -> tuple[
     return users, total - users
 
 
-def normalised_interactions(user_items: sparse.csr_array) -> sparse.csr_matrix:
-    """``D_u^-½ X D_i^-½``: every interaction ÷ the square roots of its user's and its item's number of them.
+def normalised_interactions(
+    user_items: sparse.csr_array, user_power: float = 0.5, item_power: float = 0.5
+) -> sparse.csr_matrix:
+    """``D_u^-a X D_i^-b``: every interaction ÷ powers of its user's and its item's number of them.
 
-    float32, in the older matrix class, which scikit-learn's solvers want.
+    Parameters
+    ----------
+    user_items : csr_array (n_users, n_items)
+        Only the pattern is looked at.
+    user_power, item_power : float
+        The powers ``a`` and ``b``; ½ each is the normalised adjacency matrix of the graph of interactions.
+
+    Returns
+    -------
+    csr_matrix of float32
+        In the older matrix class, which scikit-learn's solvers want.
     """
-    user_degree = np.diff(user_items.indptr)
-    item_degree = np.bincount(user_items.indices, minlength=user_items.shape[1])
-    values = 1 / np.sqrt(np.repeat(user_degree, user_degree) * item_degree[user_items.indices].astype(float))
+    user_degree = np.diff(user_items.indptr).astype(float)
+    item_degree = np.bincount(user_items.indices, minlength=user_items.shape[1]).astype(float)
+    values = np.repeat(np.maximum(user_degree, 1) ** -user_power, np.diff(user_items.indptr))
+    values *= (np.maximum(item_degree, 1) ** -item_power)[user_items.indices]
     return sparse.csr_matrix(
         (values.astype(np.float32), user_items.indices, user_items.indptr), shape=user_items.shape
     )
