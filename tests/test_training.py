@@ -325,9 +325,7 @@ def fit_random(n, dim, grow_by):
     tracemalloc.start()
     try:
         with Workers(2) as workers:
-            tables = random_tables(
-                user_items, dim, budget, scale=1.0, rng=np.random.default_rng(0), workers=workers
-            )
+            tables = random_tables(user_items, dim, budget, rng=np.random.default_rng(0), workers=workers)
             trainer = make_trainer(
                 user_items,
                 tables,
