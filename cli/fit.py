@@ -148,7 +148,12 @@ def command(
 def _table(report: dict[str, Any]) -> str:
     """Lay out what came of the training."""
     rows = [
-        ("epochs", f"{report['n_epochs']} at learning rate {report['learning_rate']:g}"),
+        (
+            "epochs",
+            f"{report['n_epochs']} at learning rate {report['learning_rate']:g}"
+            if report["n_epochs"]
+            else "0: none improved on the start",
+        ),
         ("stored entries", f"{report['nnz']:,} in tables of width {report['width']}"),
         (
             "model file",
