@@ -15,10 +15,11 @@ from .output import size
 _HEADER = 5000
 _VALUE_BYTES = {"float32": 4, "float16": 2, "int8": 1}
 # Above it, a wider table uses the same entries better. 145,000 entries on Gowalla, NDCG@20 on a validation
-# split: 0.067 at width 32 (density 0.064), 0.083 at 64 (0.032), 0.095 at 128 (0.016), 0.101 at 256 (0.008).
-_MOST_DENSITY = 0.01
-# Beyond it the factorization that finds the mask takes minutes.
-_MOST_DIM = 256
+# split: 0.067 at width 32 (density 0.064), 0.083 at 64 (0.032), 0.095 at 128 (0.016).
+_MOST_DENSITY = 0.02
+# At 256 it is 0.101, but longer gaps take a third of the entries away again, and the factorization that finds
+# the mask takes minutes.
+_MOST_DIM = 128
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def choose(
     interactions : Interactions
     max_bytes : int
     dim : int
-        Width; with `may_widen`, doubled while more than a hundredth of the positions would be stored, since
+        Width; with `may_widen`, doubled while more than a fiftieth of the positions would be stored, since
         the same number of entries is worth more in a wider table.
     may_widen : bool
     precision : str or None
