@@ -21,7 +21,6 @@ from sparserec_np.kernels.embedding import (
     dot_rows,
     dot_rows_vjp,
     gather_rows,
-    gather_rows_vjp,
     group_rows,
     match_rows,
     match_rows_dense_vjp,
@@ -165,14 +164,8 @@ def _lookup(parameter: Parameter, rows: Rows) -> Any:
 
 
 def _lookup_vjp(g: Any, ans: Any, parameter: Parameter, rows: Rows) -> TableGradient:
-    gradient, offsets, order = parameter.new_gradient(rows)
-    table = parameter.table
-    parameter.workers.run_cuts(
-        gather_rows_vjp, parameter.cuts(offsets), gradient.rows, offsets, order, np.ascontiguousarray(g),
-        table.indptr, table.indices, gradient.starts, gradient.values,
-        parameter.slots, parameter.accumulators,
-    )  # fmt: skip
-    return gradient
+    # Looking up is propagating with one weight of 1 each.
+    return _dense_partners_vjp(parameter, rows, np.ones(len(rows), g.dtype), np.arange(len(rows)), g)
 
 
 lookup = Primitive("lookup", _lookup, _lookup_vjp, None)

@@ -115,29 +115,6 @@ def dot_rows_vjp(
 
 
 @njit(cache=True, nogil=True)
-def gather_rows_vjp(
-    start, stop, touched, offsets, order, g, own_indptr, own_indices, value_starts, values, slots, probes
-):
-    """Gradient of the table in ``gather_rows``: the sum of ``g[o]`` over a row's occurrences ``o``."""
-    dim = g.shape[1]
-    width = np.zeros(dim, dtype=values.dtype)
-    for t in range(start, stop):
-        row = touched[t]
-        for k in range(offsets[t], offsets[t + 1]):
-            for c in range(dim):
-                width[c] += g[order[k], c]
-        v = value_starts[t]
-        for q in range(own_indptr[row], own_indptr[row + 1]):
-            values[v] = width[own_indices[q]]
-            v += 1
-        slot = slots[row]
-        if slot >= 0:
-            for c in range(dim):
-                probes[slot, c] += width[c]
-        width[:] = 0
-
-
-@njit(cache=True, nogil=True)
 def combine_rows(start, stop, indptr, indices, data, w_indptr, w_indices, w_data, out):
     """``out[e] += Σ_i w[e, i] · A[i]`` for the rows ``e`` of the part; ``w`` is CSR, ``out`` dense."""
     for e in range(start, stop):

@@ -42,6 +42,11 @@ class SparseRecommender(BaseEstimator):
     #: Values of ``mask_init`` that it takes.
     masks: ClassVar[tuple[str, ...]] = ("nmf", "random")
 
+    def _store(self, settings: dict[str, Any]) -> None:
+        """Keep the arguments of ``__init__`` as they are, under their names: scikit-learn's convention."""
+        for name in self._get_param_names():
+            setattr(self, name, settings[name])
+
     # ---- fitting --------------------------------------------------------------------------------------
 
     def fit(self, interactions: Any, callback: Callback | None = None) -> SparseRecommender:

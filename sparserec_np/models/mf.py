@@ -129,28 +129,7 @@ class SparseMF(SparseRecommender):  # noqa: D101
         n_jobs: int | None = None,
         verbose: bool = False,
     ) -> None:
-        self.density = density
-        self.dim = dim
-        self.loss = loss
-        self.learning_rate = learning_rate
-        self.regularization = regularization
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.negatives = negatives
-        self.popularity_power = popularity_power
-        self.mask_init = mask_init
-        self.init_scale = init_scale
-        self.update_every = update_every
-        self.prune_fraction = prune_fraction
-        self.grow_by = grow_by
-        self.probe_fraction = probe_fraction
-        self.optimizer = optimizer
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.refit = refit
-        self.random_state = random_state
-        self.n_jobs = n_jobs
-        self.verbose = verbose
+        self._store(locals())
 
     @property
     def _is_rating_model(self) -> bool:
