@@ -112,11 +112,13 @@ class SparseRecommender(BaseEstimator):
             self.validation_ = outcome.validation
             self.baseline_ = _popularity_metrics(train, held_out, workers)
             if held_out is not None and self.refit:
-                refitted = self._train(
+                outcome = self._train(
                     settings, data, None, loss, refit_seed, outcome.epoch, workers, on_epoch
                 )
-                train, outcome = data, refitted
-            self._finish(train, outcome, history)
+        self.users_ = outcome.users
+        self.items_ = outcome.items
+        self.n_epochs_ = outcome.epoch
+        self.history_ = history
         self._data = self._model_data(data)
         self._recommender = Recommender(self._data)
         return self
@@ -169,6 +171,7 @@ class SparseRecommender(BaseEstimator):
         train: Interactions,
         held_out: Interactions,
         workers: Workers,
+        item_bias: npt.NDArray[np.float32] | None = None,
     ) -> Record:
         """Measure users and items on the hold-out; name as ``"goodness"`` the metric to improve."""
         measured = metrics.evaluate(
@@ -177,15 +180,10 @@ class SparseRecommender(BaseEstimator):
             train.user_items,
             held_out.user_items,
             VALIDATION_K,
+            item_bias=item_bias,
             n_jobs=workers.n_jobs,
         )
         return {**measured, "goodness": measured[f"ndcg@{VALIDATION_K}"]}
-
-    def _finish(self, train: Interactions, outcome: Outcome, history: list[Record]) -> None:
-        self.users_ = outcome.users
-        self.items_ = outcome.items
-        self.n_epochs_ = outcome.epoch
-        self.history_ = history
 
     def check_settings(self) -> None:
         """Check every setting; `fit` does so first.

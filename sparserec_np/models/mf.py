@@ -13,7 +13,7 @@ from sparserec_np.autograd import Parameter, dot
 from sparserec_np.data import Interactions
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import Loss
-from sparserec_np.models.base import VALIDATION_K, SparseRecommender
+from sparserec_np.models.base import SparseRecommender
 from sparserec_np.models.fitting import Record
 from sparserec_np.models.settings import settings_doc
 from sparserec_np.runtime import ModelData
@@ -147,23 +147,16 @@ class SparseMF(SparseRecommender):  # noqa: D101
         train: Interactions,
         held_out: Interactions,
         workers: Workers,
+        item_bias: npt.NDArray[np.float32] | None = None,
     ) -> Record:
         if not self._is_rating_model:
-            return super()._validate(represent, items, train, held_out, workers)
+            return super()._validate(represent, items, train, held_out, workers, item_bias)
         baseline = RatingBaseline.of(train)
         pairs = held_out.user_items
         rows = np.repeat(np.arange(held_out.n_users), np.diff(pairs.indptr))
         users = SparseTable.from_scipy(represent(np.arange(held_out.n_users)))
         predicted = baseline.predict(held_out) + _pair_scores(users, items, rows, pairs.indices)
-        measured = metrics.evaluate(
-            represent,
-            items.to_scipy(),
-            train.user_items,
-            pairs,
-            VALIDATION_K,
-            item_bias=baseline.item_bias,
-            n_jobs=workers.n_jobs,
-        )
+        measured = super()._validate(represent, items, train, held_out, workers, baseline.item_bias)
         rmse = metrics.rmse(pairs.data, predicted)
         return {**measured, "rmse": rmse, "mae": metrics.mae(pairs.data, predicted), "goodness": -rmse}
 
