@@ -15,21 +15,30 @@ import numpy.typing as npt
 from scipy import sparse
 
 from sparserec_np.autograd.tape import Primitive
-from sparserec_np.kernels.embedding import (
-    combine_rows,
-    dense_partners_vjp,
-    dot_rows,
-    dot_rows_vjp,
-    gather_rows,
-    group_rows,
-    match_rows,
-    match_rows_dense_vjp,
+from sparserec_np.kernels.embedding import combine_rows, dot_rows, gather_rows, match_rows
+from sparserec_np.kernels.gradients import (
+    add_to_probes,
+    dot_owners_vjp,
+    dot_partners_vjp,
+    group_probe_pairs,
+    match_owners_vjp,
+    match_partners_vjp,
 )
+from sparserec_np.kernels.grouping import count_rows, counted_rows, lay_out, order_by_row
 from sparserec_np.kernels.workers import Workers
-from sparserec_np.tables import SparseTable, TableGradient
+from sparserec_np.tables import SparseTable, TableGradient, unsigned
 
 Rows = npt.NDArray[np.signedinteger[Any]]
 _ONE_THREAD = Workers(1)
+# Of up to one row in so many it is cheaper to sort the row numbers than to look at the counts of all rows.
+_FEW = 16
+
+
+def ends_of(counts: Rows) -> Rows:
+    """Return where groups of these sizes begin, and where the last one ends."""
+    offsets = np.zeros(len(counts) + 1, dtype=np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    return offsets
 
 
 @dataclass(eq=False)
@@ -56,27 +65,53 @@ class Parameter:
     def __post_init__(self) -> None:
         if self.slots is None:
             self.clear_probes()
-        # Scratch of group_rows, zero between calls.
+        # Scratch with a number for each row. The counts are zero between calls.
         self._counts = np.zeros(self.table.n_rows, dtype=np.int64)
+        self._places = np.empty(self.table.n_rows, dtype=np.int64)
 
     def clear_probes(self) -> None:
         """Let no row be a probe row."""
         self.slots = np.full(self.table.n_rows, -1, dtype=np.int32)
         self.accumulators = np.zeros((0, self.table.dim), dtype=self.table.data.dtype)
 
-    def new_gradient(self, rows: Rows) -> tuple[TableGradient, Rows, Rows]:
-        """Group a batch's occurrences ``rows`` and make room for the gradient of those that occur.
+    def new_gradient(self, rows: Rows) -> tuple[TableGradient, Rows]:
+        """Make room for the gradient of the rows that occur among ``rows``.
 
         Returns
         -------
         gradient : TableGradient
-            Values not yet written.
-        offsets, order : int64 arrays
-            Group ``t`` of the occurrences is ``order[offsets[t]:offsets[t + 1]]``.
+            Values are 0.
+        places : int64 array (n_rows,)
+            Where each touched row's values begin; valid until the next call.
         """
+        touched = np.empty(min(len(rows), len(self._counts)) + 1, dtype=np.int64)
+        n = count_rows(unsigned(rows), self._counts, touched)
+        if n < len(self._counts) // _FEW:
+            touched = touched[:n]
+            touched.sort()
+        else:
+            touched = np.empty(len(self._counts) + 1, dtype=np.int64)
+            counted_rows(self._counts, touched)
+            touched = touched[:n]
+        counts = np.empty(n, dtype=np.int64)
+        starts = np.empty(n + 1, dtype=np.int64)
+        lay_out(touched, self._counts, unsigned(self.table.indptr), counts, starts, self._places)
+        values = np.zeros(starts[-1], dtype=self.table.data.dtype)
+        return TableGradient(touched, counts, starts, values), self._places
+
+    def new_gradient_in_groups(self, rows: Rows) -> tuple[TableGradient, Rows, Rows]:
+        """Do the same, and group the occurrences: ``order[offsets[t]:offsets[t + 1]]`` are of touched row ``t``.
+
+        Returns
+        -------
+        gradient : TableGradient
+        offsets, order : int64 arrays
+        """
+        gradient, places = self.new_gradient(rows)
+        offsets = ends_of(gradient.counts)
         order = np.empty(len(rows), dtype=np.int64)
-        touched, offsets = group_rows(rows, self._counts, order)
-        return TableGradient.empty_like(self.table, touched, np.diff(offsets)), offsets, order
+        order_by_row(unsigned(rows), gradient.rows, offsets, places, order)
+        return gradient, offsets, order
 
     def cuts(self, offsets: Rows) -> list[int]:
         """Where to cut the touched rows so that every thread gets about as many occurrences."""
@@ -84,6 +119,15 @@ class Parameter:
         parts = max(1, min(self.workers.n_jobs, total // 256))
         inner = np.searchsorted(offsets, [total * p // parts for p in range(1, parts)])
         return [0, *(int(c) for c in inner), n]
+
+    def row_cuts(self, gradient: TableGradient) -> list[int]:
+        """Where to cut the row numbers so that every thread gets about as many occurrences."""
+        cuts = self.cuts(ends_of(gradient.counts))
+        return [
+            0,
+            *(int(gradient.rows[c]) if c < len(gradient.rows) else self.table.n_rows for c in cuts[1:-1]),
+            self.table.n_rows,
+        ]
 
 
 def _check_rows(name: str, rows: Rows, ndim: int, table: SparseTable) -> None:
@@ -111,33 +155,33 @@ def _dot(left: Parameter, right: Parameter, rows: Rows, partners: Rows) -> Any:
         )
     out = np.empty(partners.shape, dtype=a.data.dtype)
     left.workers.run(
-        dot_rows, len(rows), a.dim, a.indptr, a.indices, a.data, rows,
-        b.indptr, b.indices, b.data, partners, out,
-    )  # fmt: skip
+        dot_rows, len(rows), a.dim, *a.arrays, unsigned(rows), *b.arrays, unsigned(partners), out
+    )
     return out
 
 
-def _dot_vjp(own: Parameter, other: Parameter, g: Any, rows: Rows, partners: Rows) -> TableGradient:
-    """Apply the rule for either side; ``rows`` and ``partners`` are flat, and one of them is shorter."""
-    pairs = g.size
-    gradient, offsets, order = own.new_gradient(rows)
-    own.workers.run_cuts(
-        dot_rows_vjp, own.cuts(offsets), own.table.dim, gradient.rows, offsets, order,
-        pairs // max(1, len(rows)), np.ascontiguousarray(g).reshape(-1),
-        partners, pairs // max(1, len(partners)),
-        own.table.indptr, own.table.indices,
-        other.table.indptr, other.table.indices, other.table.data,
-        gradient.starts, gradient.values, own.slots, own.accumulators,
+def _dot_left_vjp(g: Any, ans: Any, left: Parameter, right: Parameter, rows: Rows, partners: Rows) -> Any:
+    gradient, offsets, order = left.new_gradient_in_groups(rows)
+    left.workers.run_cuts(
+        dot_owners_vjp, left.cuts(offsets), left.table.dim, gradient.rows, offsets, order,
+        np.ascontiguousarray(g), unsigned(partners), *left.table.arrays[:2], *right.table.arrays,
+        gradient.starts, gradient.values, left.slots, left.accumulators,
     )  # fmt: skip
     return gradient
 
 
-dot = Primitive(
-    "dot",
-    _dot,
-    lambda g, ans, left, right, rows, partners: _dot_vjp(left, right, g, rows, partners.reshape(-1)),
-    lambda g, ans, left, right, rows, partners: _dot_vjp(right, left, g, partners.reshape(-1), rows),
-)
+def _dot_right_vjp(g: Any, ans: Any, left: Parameter, right: Parameter, rows: Rows, partners: Rows) -> Any:
+    flat = unsigned(partners).reshape(-1)
+    gradient, places = right.new_gradient(flat)
+    right.workers.run_cuts(
+        dot_partners_vjp, right.row_cuts(gradient), right.table.dim, unsigned(rows), *left.table.arrays,
+        flat, np.ascontiguousarray(g).reshape(-1), *right.table.arrays[:2], places,
+        gradient.values, right.slots, right.accumulators,
+    )  # fmt: skip
+    return gradient
+
+
+dot = Primitive("dot", _dot, _dot_left_vjp, _dot_right_vjp, None, None)
 dot.__doc__ = """Dot products of table rows, batched: ``out[e, j] = ⟨left[rows[e]], right[partners[e, j]]⟩``.
 
 Parameters
@@ -159,13 +203,14 @@ def _lookup(parameter: Parameter, rows: Rows) -> Any:
     table = parameter.table
     _check_rows("rows", rows, 1, table)
     out = np.zeros((len(rows), table.dim), dtype=table.data.dtype)
-    parameter.workers.run(gather_rows, len(rows), table.indptr, table.indices, table.data, rows, out)
+    parameter.workers.run(gather_rows, len(rows), *table.arrays, unsigned(rows), out)
     return out
 
 
 def _lookup_vjp(g: Any, ans: Any, parameter: Parameter, rows: Rows) -> TableGradient:
     # Looking up is propagating with one weight of 1 each.
-    return _dense_partners_vjp(parameter, rows, np.ones(len(rows), g.dtype), np.arange(len(rows)), g)
+    own = np.arange(len(rows) + 1)
+    return _partners_of_dense_vjp(g, own[:-1], parameter, own, rows, np.ones(len(rows), g.dtype))
 
 
 lookup = Primitive("lookup", _lookup, _lookup_vjp, None)
@@ -193,28 +238,42 @@ def _propagate(parameter: Parameter, weights: sparse.csr_array) -> Any:
         )
     out = np.zeros((weights.shape[0], table.dim), dtype=table.data.dtype)
     parameter.workers.run(
-        combine_rows, len(out), table.indptr, table.indices, table.data,
-        weights.indptr, weights.indices, weights.data, out,
+        combine_rows, len(out), *table.arrays,
+        unsigned(weights.indptr), unsigned(weights.indices), weights.data, out,
     )  # fmt: skip
     return out
 
 
 def _propagate_vjp(g: Any, ans: Any, parameter: Parameter, weights: sparse.csr_array) -> TableGradient:
-    owners = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
-    return _dense_partners_vjp(parameter, weights.indices, weights.data, owners, g)
+    owners = np.arange(weights.shape[0])
+    return _partners_of_dense_vjp(g, owners, parameter, weights.indptr, weights.indices, weights.data)
 
 
-def _dense_partners_vjp(
-    parameter: Parameter, rows: Rows, weights: Any, partners: Rows, dense: Any
+def _partners_of_dense_vjp(
+    dense: Any, owners: Rows, parameter: Parameter, pair_starts: Rows, rows: Rows, weights: Any
 ) -> TableGradient:
-    gradient, offsets, order = parameter.new_gradient(rows)
-    table = parameter.table
-    parameter.workers.run_cuts(
-        dense_partners_vjp, parameter.cuts(offsets), gradient.rows, offsets, order,
-        np.ascontiguousarray(weights).reshape(-1), partners, max(1, len(rows) // max(1, len(partners))),
-        np.ascontiguousarray(dense), table.indptr, table.indices, gradient.starts, gradient.values,
-        parameter.slots, parameter.accumulators,
+    """Gradient of a table of which each row gets ``Σ weights[p] · dense[owner of p]`` over its pairs ``p``.
+
+    ``owners[e]`` is the owner of the pairs ``pair_starts[e]`` to ``pair_starts[e + 1]``; ``rows`` and
+    ``weights`` are flat.
+    """
+    table, workers = parameter.table, parameter.workers
+    pairs = unsigned(owners), pair_starts, unsigned(rows), np.ascontiguousarray(weights)
+    dense = np.ascontiguousarray(dense)
+    gradient, places = parameter.new_gradient(rows)
+    workers.run_cuts(
+        match_partners_vjp, parameter.row_cuts(gradient), dense, *pairs,
+        *table.arrays[:2], places, gradient.values,
     )  # fmt: skip
+    if len(parameter.accumulators):
+        offsets = np.zeros(len(parameter.accumulators) + 1, dtype=np.int64)
+        pair_owners = np.empty(len(rows), dtype=np.uint32)
+        pair_weights = np.empty(len(rows), dtype=table.data.dtype)
+        group_probe_pairs(*pairs, parameter.slots, offsets, pair_owners, pair_weights)
+        workers.run_cuts(
+            add_to_probes, parameter.cuts(offsets), offsets, pair_owners, pair_weights, dense,
+            parameter.accumulators,
+        )  # fmt: skip
     return gradient
 
 
@@ -245,7 +304,13 @@ def _match(dense: Any, parameter: Parameter, owners: Rows, rows: Rows) -> Any:
         )
     out = np.empty(rows.shape, dtype=table.data.dtype)
     parameter.workers.run(
-        match_rows, len(rows), dense, owners, table.indptr, table.indices, table.data, rows, out
+        match_rows,
+        len(rows),
+        np.ascontiguousarray(dense),
+        unsigned(owners),
+        *table.arrays,
+        unsigned(rows),
+        out,
     )
     return out
 
@@ -253,12 +318,15 @@ def _match(dense: Any, parameter: Parameter, owners: Rows, rows: Rows) -> Any:
 def _match_dense_vjp(g: Any, ans: Any, dense: Any, parameter: Parameter, owners: Rows, rows: Rows) -> Any:
     table = parameter.table
     counts = np.bincount(owners, minlength=len(dense))
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    order = np.argsort(owners, kind="stable")
+    offsets = ends_of(counts)
+    order = np.empty(len(owners), dtype=np.int64)
+    order_by_row(
+        unsigned(owners), np.arange(len(dense)), offsets, np.empty(len(dense), dtype=np.int64), order
+    )
     out = np.zeros_like(dense)
-    parameter.workers.run(
-        match_rows_dense_vjp, len(dense), offsets, order, np.ascontiguousarray(g),
-        table.indptr, table.indices, table.data, rows, out, min_share=16,
+    parameter.workers.run_cuts(
+        match_owners_vjp, parameter.cuts(offsets), offsets, order, np.ascontiguousarray(g),
+        *table.arrays, unsigned(rows), out,
     )  # fmt: skip
     return out
 
@@ -266,7 +334,9 @@ def _match_dense_vjp(g: Any, ans: Any, dense: Any, parameter: Parameter, owners:
 def _match_table_vjp(
     g: Any, ans: Any, dense: Any, parameter: Parameter, owners: Rows, rows: Rows
 ) -> TableGradient:
-    return _dense_partners_vjp(parameter, rows.reshape(-1), g, owners, dense)
+    n, m = rows.shape
+    starts = np.arange(n + 1) * m
+    return _partners_of_dense_vjp(dense, owners, parameter, starts, rows.reshape(-1), g.reshape(-1))
 
 
 match = Primitive("match", _match, _match_dense_vjp, _match_table_vjp, None, None)

@@ -10,9 +10,15 @@ import numpy.typing as npt
 from scipy import sparse
 
 from sparserec_np.errors import SettingError
+from sparserec_np.kernels.grouping import add_runs, merge_rows
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.signedinteger[Any]]
+
+
+def unsigned(numbers: IntArray) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """Return the same memory, contiguous, as numbers without a sign: what kernels index by."""
+    return np.ascontiguousarray(numbers).view(f"u{numbers.dtype.itemsize}")
 
 
 def index_dtype(n_rows: int, dim: int, nnz: int) -> type[np.signedinteger[Any]]:
@@ -65,6 +71,11 @@ class SparseTable:
     def nbytes(self) -> int:
         """Bytes of the three arrays in memory."""
         return self.indptr.nbytes + self.indices.nbytes + self.data.nbytes
+
+    @property
+    def arrays(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], FloatArray]:
+        """``(indptr, indices, data)`` as the kernels take them: the same memory, unsigned."""
+        return unsigned(self.indptr), unsigned(self.indices), self.data
 
     @classmethod
     def from_positions(
@@ -167,18 +178,18 @@ class TableGradient:
 
     def __add__(self, other: TableGradient) -> TableGradient:
         """Sum two gradients of the same table."""
-        rows, home = np.unique(np.concatenate([self.rows, other.rows]), return_inverse=True)
-        mine, theirs = home[: len(self.rows)], home[len(self.rows) :]
+        rows = np.empty(len(self.rows) + len(other.rows), dtype=np.int64)
+        homes = np.empty(len(self.rows), dtype=np.int64), np.empty(len(other.rows), dtype=np.int64)
+        rows = rows[: merge_rows(self.rows, other.rows, rows, *homes)]
         counts = np.zeros(len(rows), dtype=np.int64)
-        lengths = np.zeros(len(rows), dtype=np.int64)
-        for gradient, where in ((self, mine), (other, theirs)):
-            counts[where] += gradient.counts
-            lengths[where] = np.diff(gradient.starts)
-        starts = np.concatenate([[0], np.cumsum(lengths)])
+        starts = np.zeros(len(rows) + 1, dtype=np.int64)
+        for gradient, home in zip((self, other), homes, strict=True):
+            counts[home] += gradient.counts
+            starts[1:][home] = np.diff(gradient.starts)
+        np.cumsum(starts, out=starts)
         values = np.zeros(starts[-1], dtype=self.values.dtype)
-        for gradient, where in ((self, mine), (other, theirs)):
-            shift = np.repeat(starts[where] - gradient.starts[:-1], np.diff(gradient.starts))
-            values[np.arange(len(gradient.values)) + shift] += gradient.values
+        for gradient, home in zip((self, other), homes, strict=True):
+            add_runs(gradient.starts, home, gradient.values, starts, values)
         return TableGradient(rows, counts, starts, values)
 
     def entries(self, table: SparseTable) -> IntArray:

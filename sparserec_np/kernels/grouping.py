@@ -1,0 +1,98 @@
+"""Which rows occur in a batch, how often and where: what gradients are laid out by."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+_u = np.uint64
+_1 = np.uint64(1)
+
+
+@njit(cache=True, nogil=True)
+def count_rows(rows, counts, touched):
+    """Count the occurrences of each row number in ``counts`` (zeros), note new ones in ``touched``.
+
+    Returns how many rows there are; ``touched`` has room for ``min(len(rows), len(counts)) + 1``.
+    """
+    n = _u(0)
+    for p in range(_u(len(rows))):
+        row = _u(rows[p])
+        touched[n] = row
+        n += _u(counts[row] == 0)
+        counts[row] += 1
+    return n
+
+
+@njit(cache=True, nogil=True)
+def counted_rows(counts, touched):
+    """Fill ``touched`` with the rows whose count is not 0, ascending, by looking at all of them."""
+    n = _u(0)
+    for row in range(_u(len(counts))):
+        touched[n] = row
+        n += _u(counts[row] != 0)
+
+
+@njit(cache=True, nogil=True)
+def lay_out(touched, counts, indptr, occurrences, starts, places):
+    """Move the counts of ``touched`` to ``occurrences``, and lay their stored entries one after the other.
+
+    ``starts[t]`` and ``places[touched[t]]`` become where those of ``touched[t]`` begin. ``counts`` is left
+    zeroed.
+    """
+    total = np.int64(0)
+    for t in range(_u(len(touched))):
+        row = _u(touched[t])
+        occurrences[t] = counts[row]
+        counts[row] = 0
+        starts[t] = total
+        places[row] = total
+        total += np.int64(indptr[row + _1]) - np.int64(indptr[row])
+    starts[_u(len(touched))] = total
+
+
+@njit(cache=True, nogil=True)
+def order_by_row(rows, touched, offsets, places, order):
+    """Sort the positions of ``rows`` by row, stably: group ``t`` starts at ``offsets[t]`` of ``order``.
+
+    ``places`` is scratch with a number for each row.
+    """
+    for t in range(_u(len(touched))):
+        places[_u(touched[t])] = offsets[t]
+    for p in range(_u(len(rows))):
+        row = _u(rows[p])
+        order[_u(places[row])] = p
+        places[row] += 1
+
+
+@njit(cache=True, nogil=True)
+def merge_rows(a_rows, b_rows, rows, a_home, b_home):
+    """Merge two ascending lists of row numbers; returns how many there are together.
+
+    ``a_home[i]`` becomes the place of ``a_rows[i]`` in ``rows``, and ``b_home`` likewise.
+    """
+    i, j, n = _u(0), _u(0), _u(0)
+    while i < _u(len(a_rows)) or j < _u(len(b_rows)):
+        if j == _u(len(b_rows)) or (i < _u(len(a_rows)) and a_rows[i] <= b_rows[j]):
+            rows[n] = a_rows[i]
+            if j < _u(len(b_rows)) and b_rows[j] == a_rows[i]:
+                b_home[j] = n
+                j += _1
+            a_home[i] = n
+            i += _1
+        else:
+            rows[n] = b_rows[j]
+            b_home[j] = n
+            j += _1
+        n += _1
+    return n
+
+
+@njit(cache=True, nogil=True)
+def add_runs(starts, home, values, to_starts, to_values):
+    """Add run ``i`` of ``values`` to run ``home[i]`` of ``to_values``."""
+    for i in range(_u(len(home))):
+        v = _u(to_starts[_u(home[i])])
+        for q in range(_u(starts[i]), _u(starts[i + _1])):
+            to_values[v] += values[q]
+            v += _1
