@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from sparserec_np.autograd import Parameter
 from sparserec_np.kernels.updates import adagrad_step, adam_step, sgd_step
-from sparserec_np.tables import TableGradient
+from sparserec_np.tables import TableGradient, unsigned
 
 
 class Optimizer:
@@ -50,7 +50,7 @@ class Optimizer:
             len(gradient.rows),
             gradient.rows,
             gradient.counts,
-            table.indptr,
+            unsigned(table.indptr),
             table.data,
             gradient.starts,
             gradient.values,

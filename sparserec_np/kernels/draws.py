@@ -17,7 +17,7 @@ _MIX_2 = np.uint64(0x94D049BB133111EB)
 @njit(cache=True, nogil=True, inline="always")
 def _uniform(seed, number):
     """Return the ``number``-th draw from [0, 1) with 53 random bits."""
-    z = seed + _GAMMA * np.uint64(number + 1)
+    z = seed + _GAMMA * (np.uint64(number) + np.uint64(1))
     z = (z ^ (z >> np.uint64(30))) * _MIX_1
     z = (z ^ (z >> np.uint64(27))) * _MIX_2
     z = z ^ (z >> np.uint64(31))
@@ -27,24 +27,27 @@ def _uniform(seed, number):
 @njit(cache=True, nogil=True, inline="always")
 def _unseen(draw, first, last, seen, n_items):
     """Return the item that ``draw`` from [0, 1) picks among those not in the sorted ``seen[first:last]``."""
-    rank = np.int64(draw * (n_items - (last - first)))
-    # The items before seen[first + k] that are unseen number seen[first + k] - k: search where that passes.
-    low, high = np.int64(0), np.int64(last - first)
-    while low < high:
-        middle = (low + high) // 2
-        if seen[first + middle] - middle <= rank:
-            low = middle + 1
-        else:
-            high = middle
-    return rank + low
+    n = last - first
+    rank = np.uint64(draw * np.float64(n_items - n))
+    # The items before seen[first + k] that are unseen number seen[first + k] - k: find how many k have no more
+    # than the rank. Steps without a branch, which would be guessed wrong every other time.
+    found = np.uint64(0)
+    while n > 1:
+        half = n >> np.uint64(1)
+        k = found + half - np.uint64(1)
+        found += half * np.uint64(np.uint64(seen[first + k]) - k <= rank)
+        n -= half
+    if n > 0:
+        found += np.uint64(np.uint64(seen[first + found]) - found <= rank)
+    return rank + found
 
 
 @njit(cache=True, nogil=True)
 def _contains(item, first, last, seen):
     while first < last:
-        middle = (first + last) // 2
+        middle = (first + last) >> np.uint64(1)
         if seen[middle] < item:
-            first = middle + 1
+            first = middle + np.uint64(1)
         elif seen[middle] > item:
             last = middle
         else:
@@ -58,12 +61,15 @@ def draw_uniform(start, stop, seed, first_number, users, seen_indptr, seen_items
 
     Exact in one draw an item. Every user must have an unseen item.
     """
-    negatives = out.shape[1] - 1
-    for e in range(start, stop):
-        first, last = seen_indptr[users[e]], seen_indptr[users[e] + 1]
+    negatives = np.uint64(out.shape[1] - 1)
+    n_items = np.uint64(n_items)
+    for e in range(np.uint64(start), np.uint64(stop)):
+        user = np.uint64(users[e])
+        first, last = np.uint64(seen_indptr[user]), np.uint64(seen_indptr[user + np.uint64(1)])
+        number = np.uint64(first_number) + e * negatives
         for j in range(negatives):
-            draw = _uniform(seed, first_number + e * negatives + j)
-            out[e, 1 + j] = _unseen(draw, first, last, seen_items, n_items)
+            draw = _uniform(seed, number + j)
+            out[e, j + np.uint64(1)] = _unseen(draw, first, last, seen_items, n_items)
 
 
 # A popular negative is rejected when it was seen; a user who saw almost all of the popular mass gets a
@@ -79,7 +85,8 @@ def draw_weighted(start, stop, seed, first_number, users, seen_indptr, seen_item
     """
     negatives = out.shape[1] - 1
     for e in range(start, stop):
-        first, last = seen_indptr[users[e]], seen_indptr[users[e] + 1]
+        user = np.uint64(users[e])
+        first, last = np.uint64(seen_indptr[user]), np.uint64(seen_indptr[user + np.uint64(1)])
         for j in range(negatives):
             number = (first_number + e * negatives + j) * (_TRIES + 1)
             item = np.int64(-1)
@@ -91,7 +98,8 @@ def draw_weighted(start, stop, seed, first_number, users, seen_indptr, seen_item
                     item = picked
                     break
             if item < 0:
-                item = _unseen(_uniform(seed, number + _TRIES), first, last, seen_items, n_items)
+                draw = _uniform(seed, number + _TRIES)
+                item = np.int64(_unseen(draw, first, last, seen_items, np.uint64(n_items)))
             out[e, 1 + j] = item
 
 

@@ -11,48 +11,55 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+_u = np.uint64
+_1 = np.uint64(1)
 
-@njit(cache=True, nogil=True)
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def sgd_step(start, stop, rows, counts, indptr, data, value_starts, values, learning_rate, l2):
     """``w ← w − η g``."""
-    for t in range(start, stop):
-        shrink = l2 * counts[t]
-        q = indptr[rows[t]]
-        for v in range(value_starts[t], value_starts[t + 1]):
+    real = data.dtype.type
+    for t in range(_u(start), _u(stop)):
+        shrink = l2 * real(counts[t])
+        q = _u(indptr[_u(rows[t])])
+        for v in range(_u(value_starts[t]), _u(value_starts[t + _1])):
             data[q] -= learning_rate * (values[v] + shrink * data[q])
-            q += 1
+            q += _1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def adagrad_step(
     start, stop, rows, counts, indptr, data, value_starts, values, learning_rate, l2, squares, epsilon
 ):
     """``s ← s + g²``, ``w ← w − η g / (√s + ε)`` (Duchi et al. 2011)."""
-    for t in range(start, stop):
-        shrink = l2 * counts[t]
-        q = indptr[rows[t]]
-        for v in range(value_starts[t], value_starts[t + 1]):
+    real = data.dtype.type
+    for t in range(_u(start), _u(stop)):
+        shrink = l2 * real(counts[t])
+        q = _u(indptr[_u(rows[t])])
+        for v in range(_u(value_starts[t]), _u(value_starts[t + _1])):
             g = values[v] + shrink * data[q]
             squares[q] += g * g
             data[q] -= learning_rate * g / (np.sqrt(squares[q]) + epsilon)
-            q += 1
+            q += _1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def adam_step(
     start, stop, rows, counts, indptr, data, value_starts, values, learning_rate, l2,
     first, second, steps, beta1, beta2, epsilon,
 ):  # fmt: skip
     """Adam (Kingma & Ba 2015), lazy: an entry's moments and its step count move only when it is touched."""
-    for t in range(start, stop):
-        shrink = l2 * counts[t]
-        q = indptr[rows[t]]
-        for v in range(value_starts[t], value_starts[t + 1]):
+    one = data.dtype.type(1)
+    real = data.dtype.type
+    for t in range(_u(start), _u(stop)):
+        shrink = l2 * real(counts[t])
+        q = _u(indptr[_u(rows[t])])
+        for v in range(_u(value_starts[t]), _u(value_starts[t + _1])):
             g = values[v] + shrink * data[q]
             steps[q] += 1
-            first[q] = beta1 * first[q] + (1 - beta1) * g
-            second[q] = beta2 * second[q] + (1 - beta2) * g * g
-            mean = first[q] / (1 - beta1 ** steps[q])
-            spread = second[q] / (1 - beta2 ** steps[q])
+            first[q] = beta1 * first[q] + (one - beta1) * g
+            second[q] = beta2 * second[q] + (one - beta2) * g * g
+            mean = first[q] / (one - beta1 ** steps[q])
+            spread = second[q] / (one - beta2 ** steps[q])
             data[q] -= learning_rate * mean / (np.sqrt(spread) + epsilon)
-            q += 1
+            q += _1
