@@ -16,6 +16,12 @@ from scipy.special import expit
 from scipy.special import logsumexp as _logsumexp
 
 from sparserec_np.autograd.tape import Primitive, Var, Vjp
+from sparserec_np.kernels.exponentials import (
+    log_sigmoid_flat,
+    log_sigmoid_flat_vjp,
+    logsumexp_rows,
+    logsumexp_rows_vjp,
+)
 
 Axis = int | tuple[int, ...] | None
 
@@ -46,9 +52,28 @@ def _stretch(g: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
     return np.broadcast_to(g, np.shape(x))
 
 
+def _is_batch(x: Any) -> bool:
+    """Whether a value is what the training has, and has kernels for."""
+    return isinstance(x, np.ndarray) and x.dtype == np.float32 and x.flags.c_contiguous and x.size > 0
+
+
 def _log_sigmoid(x: Any) -> Any:
+    if _is_batch(x):
+        out = np.empty_like(x)
+        log_sigmoid_flat(x.reshape(-1), out.reshape(-1))
+        return out
     # log σ(x) = min(x, 0) - log(1 + exp(-|x|)) neither overflows nor loses small values.
     return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
+
+
+def _log_sigmoid_vjp(g: Any, ans: Any, x: Any) -> Any:
+    if _is_batch(x):
+        out = np.empty_like(x)
+        log_sigmoid_flat_vjp(
+            x.reshape(-1), np.ascontiguousarray(g, dtype=x.dtype).reshape(-1), out.reshape(-1)
+        )
+        return out
+    return g * expit(-x)
 
 
 add = _elementwise("add", np.add, lambda g, ans, x, y: g, lambda g, ans, x, y: g)
@@ -63,7 +88,7 @@ log = _elementwise("log", np.log, lambda g, ans, x: g / x)
 tanh = _elementwise("tanh", np.tanh, lambda g, ans, x: g * (1 - ans * ans))
 absolute = _elementwise("absolute", np.abs, lambda g, ans, x: g * np.sign(x))
 sigmoid = _elementwise("sigmoid", expit, lambda g, ans, x: g * ans * (1 - ans))
-log_sigmoid = _elementwise("log_sigmoid", _log_sigmoid, lambda g, ans, x: g * expit(-x))
+log_sigmoid = _elementwise("log_sigmoid", _log_sigmoid, _log_sigmoid_vjp)
 # Where both are equal the first argument gets the gradient: a subgradient, and the two always sum to g.
 maximum = _elementwise(
     "maximum", np.maximum, lambda g, ans, x, y: g * (x >= y), lambda g, ans, x, y: g * (x < y)
@@ -78,7 +103,15 @@ def _mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return np.mean(x, axis=axis, keepdims=keepdims)
 
 
+def _is_by_rows(x: Any, axis: Axis) -> bool:
+    return _is_batch(x) and x.ndim == 2 and axis in (1, -1)
+
+
 def _logsumexp_forward(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    if _is_by_rows(x, axis):
+        out = np.empty(len(x), dtype=x.dtype)
+        logsumexp_rows(x, out)
+        return out[:, None] if keepdims else out
     return _logsumexp(x, axis=axis, keepdims=keepdims)
 
 
@@ -93,6 +126,11 @@ def _mean_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = Fals
 
 def _logsumexp_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     # The gradient of logsumexp is the softmax.
+    if _is_by_rows(x, axis):
+        out = np.empty_like(x)
+        by_row = (np.ascontiguousarray(array, dtype=x.dtype).reshape(-1) for array in (ans, g))
+        logsumexp_rows_vjp(x, *by_row, out)
+        return out
     return _stretch(g, x, axis, keepdims) * np.exp(x - _stretch(ans, x, axis, keepdims))
 
 

@@ -15,7 +15,7 @@ _u = np.uint64
 _1 = np.uint64(1)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def sgd_step(start, stop, rows, counts, indptr, data, value_starts, values, learning_rate, l2):
     """``w ← w − η g``."""
     real = data.dtype.type
@@ -27,7 +27,7 @@ def sgd_step(start, stop, rows, counts, indptr, data, value_starts, values, lear
             q += _1
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def adagrad_step(
     start, stop, rows, counts, indptr, data, value_starts, values, learning_rate, l2, squares, epsilon
 ):
@@ -43,7 +43,7 @@ def adagrad_step(
             q += _1
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def adam_step(
     start, stop, rows, counts, indptr, data, value_starts, values, learning_rate, l2,
     first, second, steps, beta1, beta2, epsilon,

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from queue import SimpleQueue
+from threading import Thread
 from types import TracebackType
 from typing import Any
 
@@ -34,7 +35,12 @@ class Workers:
 
     def __init__(self, n_jobs: int | None = None) -> None:
         self.n_jobs = available_cores() if n_jobs in (None, -1) else int(n_jobs)
-        self._pool = ThreadPoolExecutor(self.n_jobs - 1) if self.n_jobs > 1 else None
+        self._tasks: SimpleQueue[Any] = SimpleQueue()
+        self._threads = [
+            Thread(target=_serve, args=(self._tasks,), daemon=True) for _ in range(self.n_jobs - 1)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def run(self, kernel: Callable[..., Any], n: int, *args: Any, min_share: int = 256) -> None:
         """Call ``kernel(start, stop, *args)`` so that the parts cover ``range(n)``.
@@ -53,25 +59,38 @@ class Workers:
 
     def run_cuts(self, kernel: Callable[..., Any], cuts: Sequence[int], *args: Any) -> None:
         """Call ``kernel(cuts[p], cuts[p + 1], *args)`` for every part ``p``, at most ``n_jobs`` of them."""
-        pending = []
-        if self._pool is not None:
-            pending = [
-                self._pool.submit(kernel, cuts[p], cuts[p + 1], *args) for p in range(1, len(cuts) - 1)
-            ]
-        else:
-            for p in range(1, len(cuts) - 1):
+        # Handing a part over has to cost little beside the part: a bare queue takes a fifth of what an executor
+        # and its futures do.
+        ended: SimpleQueue[BaseException | None] = SimpleQueue()
+        pending = 0
+        for p in range(1, len(cuts) - 1):
+            if self._threads:
+                self._tasks.put((kernel, (cuts[p], cuts[p + 1], *args), ended))
+                pending += 1
+            else:
                 kernel(cuts[p], cuts[p + 1], *args)
+        errors: list[BaseException | None] = []
         try:
             kernel(cuts[0], cuts[1], *args)
-        finally:
-            wait(pending)  # whatever happened here, no thread may write once the caller goes on
-        for part in pending:
-            part.result()
+        except BaseException as error:
+            errors.append(error)
+        while pending:  # whatever happened here, no thread may write once the caller goes on
+            try:
+                errors.append(ended.get())
+                pending -= 1
+            except KeyboardInterrupt as error:
+                errors.insert(0, error)
+        for error in errors:
+            if error is not None:
+                raise error
 
     def close(self) -> None:
         """End the threads."""
-        if self._pool is not None:
-            self._pool.shutdown()
+        for _ in self._threads:
+            self._tasks.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._threads = []
 
     def __enter__(self) -> Workers:
         return self
@@ -83,3 +102,16 @@ class Workers:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _serve(tasks: SimpleQueue[Any]) -> None:
+    """Run what comes until there is None."""
+    while (task := tasks.get()) is not None:
+        kernel, args, ended = task
+        try:
+            kernel(*args)
+        except BaseException as error:
+            ended.put(error)
+        else:
+            ended.put(None)
+        del task, kernel, args, ended  # or the arrays would live until the next task
