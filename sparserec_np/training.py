@@ -120,7 +120,8 @@ class Trainer:
         order = self.scorer.order(self._columns[0], self.rng)
         loss = 0.0
         for start in range(0, len(order), self.batch_size):
-            loss += self._run_step(order[start : start + self.batch_size])
+            # In the order of the users, so that what belongs to one of them is looked up together.
+            loss += self._run_step(np.sort(order[start : start + self.batch_size]))
         return loss / max(1, self.n_examples)
 
     def _run_step(self, batch: npt.NDArray[np.int64]) -> float:

@@ -81,7 +81,7 @@ def dense_training(trainer, epochs):
     for _ in range(epochs):
         order = rng.permutation(user_items.nnz)
         for start in range(0, len(order), trainer.batch_size):
-            batch = order[start : start + trainer.batch_size]
+            batch = np.sort(order[start : start + trainer.batch_size])
             users = users_of[batch]
             items = np.empty((len(batch), 1 + trainer.negatives), dtype=np.int32)
             items[:, 0] = items_of[batch]
