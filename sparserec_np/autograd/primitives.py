@@ -128,8 +128,8 @@ def _logsumexp_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool =
     # The gradient of logsumexp is the softmax.
     if _is_by_rows(x, axis):
         out = np.empty_like(x)
-        by_row = (np.ascontiguousarray(array, dtype=x.dtype).reshape(-1) for array in (ans, g))
-        logsumexp_rows_vjp(x, *by_row, out)
+        logsum, by_row = (np.ascontiguousarray(array, dtype=x.dtype).reshape(-1) for array in (ans, g))
+        logsumexp_rows_vjp(x, logsum, by_row, out)
         return out
     return _stretch(g, x, axis, keepdims) * np.exp(x - _stretch(ans, x, axis, keepdims))
 

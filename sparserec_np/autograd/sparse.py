@@ -74,7 +74,7 @@ class Parameter:
         self.slots = np.full(self.table.n_rows, -1, dtype=np.int32)
         self.accumulators = np.zeros((0, self.table.dim), dtype=self.table.data.dtype)
 
-    def new_gradient(self, rows: Rows) -> tuple[TableGradient, Rows]:
+    def new_gradient(self, rows: npt.NDArray[np.integer[Any]]) -> tuple[TableGradient, Rows]:
         """Make room for the gradient of the rows that occur among ``rows``.
 
         Returns
@@ -100,12 +100,14 @@ class Parameter:
         return TableGradient(touched, counts, starts, values), self._places
 
     def new_gradient_in_groups(self, rows: Rows) -> tuple[TableGradient, Rows, Rows]:
-        """Do the same, and group the occurrences: ``order[offsets[t]:offsets[t + 1]]`` are of touched row ``t``.
+        """Do the same, and group the occurrences by row.
 
         Returns
         -------
         gradient : TableGradient
+            Values are 0.
         offsets, order : int64 arrays
+            ``order[offsets[t]:offsets[t + 1]]`` are the occurrences of touched row ``t``.
         """
         gradient, places = self.new_gradient(rows)
         offsets = ends_of(gradient.counts)

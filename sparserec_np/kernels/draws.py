@@ -29,8 +29,8 @@ def _unseen(draw, first, last, seen, n_items):
     """Return the item that ``draw`` from [0, 1) picks among those not in the sorted ``seen[first:last]``."""
     n = last - first
     rank = np.uint64(draw * np.float64(n_items - n))
-    # The items before seen[first + k] that are unseen number seen[first + k] - k: find how many k have no more
-    # than the rank. Steps without a branch, which would be guessed wrong every other time.
+    # The items before seen[first + k] that are unseen number seen[first + k] - k: find how many k have no
+    # more than the rank. Steps without a branch, which would be guessed wrong every other time.
     found = np.uint64(0)
     while n > 1:
         half = n >> np.uint64(1)

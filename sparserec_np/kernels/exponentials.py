@@ -10,7 +10,6 @@ exponential is taken). Both leave the result a function of the row alone.
 from __future__ import annotations
 
 import numpy as np
-from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
@@ -26,17 +25,17 @@ _SMALLEST = _f(-87.0)
 
 @intrinsic
 def _bits(typingctx, x):
-    """The bits of a float32 as int32."""
+    """Return the bits of a float32 as int32."""
     return types.int32(types.float32), lambda context, builder, signature, args: builder.bitcast(
-        args[0], ir.IntType(32)
+        args[0], context.get_value_type(types.int32)
     )
 
 
 @intrinsic
 def _float_of(typingctx, bits):
-    """The float32 of which these are the bits."""
+    """Return the float32 of which these are the bits."""
     return types.float32(types.int32), lambda context, builder, signature, args: builder.bitcast(
-        args[0], ir.FloatType()
+        args[0], context.get_value_type(types.float32)
     )
 
 
@@ -54,7 +53,8 @@ def _exp(x):
     p = p * r + _f(1.6666665459e-1)
     p = p * r + _f(5.0000001201e-1)
     p = p * r * r + r + _f(1.0)
-    return p * _float_of(_i((_bits(shifted) - _ROUND_BITS + _i(127)) << _i(23)))
+    power = _i((_bits(shifted) - _ROUND_BITS + _i(127)) << _i(23))  # type: ignore[call-arg]
+    return p * _float_of(power)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})

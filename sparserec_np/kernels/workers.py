@@ -59,8 +59,8 @@ class Workers:
 
     def run_cuts(self, kernel: Callable[..., Any], cuts: Sequence[int], *args: Any) -> None:
         """Call ``kernel(cuts[p], cuts[p + 1], *args)`` for every part ``p``, at most ``n_jobs`` of them."""
-        # Handing a part over has to cost little beside the part: a bare queue takes a fifth of what an executor
-        # and its futures do.
+        # Handing a part over has to cost little beside the part: a bare queue takes a fifth of what an
+        # executor and its futures do.
         ended: SimpleQueue[BaseException | None] = SimpleQueue()
         pending = 0
         for p in range(1, len(cuts) - 1):
@@ -69,20 +69,20 @@ class Workers:
                 pending += 1
             else:
                 kernel(cuts[p], cuts[p + 1], *args)
-        errors: list[BaseException | None] = []
+        outcomes: list[BaseException | None] = []
         try:
             kernel(cuts[0], cuts[1], *args)
         except BaseException as error:
-            errors.append(error)
+            outcomes.append(error)
         while pending:  # whatever happened here, no thread may write once the caller goes on
             try:
-                errors.append(ended.get())
+                outcomes.append(ended.get())
                 pending -= 1
             except KeyboardInterrupt as error:
-                errors.insert(0, error)
-        for error in errors:
-            if error is not None:
-                raise error
+                outcomes.insert(0, error)
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
 
     def close(self) -> None:
         """End the threads."""

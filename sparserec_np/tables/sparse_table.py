@@ -16,7 +16,7 @@ FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.signedinteger[Any]]
 
 
-def unsigned(numbers: IntArray) -> npt.NDArray[np.unsignedinteger[Any]]:
+def unsigned(numbers: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.unsignedinteger[Any]]:
     """Return the same memory, contiguous, as numbers without a sign: what kernels index by."""
     return np.ascontiguousarray(numbers).view(f"u{numbers.dtype.itemsize}")
 
