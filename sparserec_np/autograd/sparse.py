@@ -14,14 +14,18 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from sparserec_np.autograd.tape import Primitive
-from sparserec_np.kernels.embedding import combine_rows, dot_rows, gather_rows, match_rows
-from sparserec_np.kernels.gradients import (
+from sparserec_np.autograd.pairing import Pairing, ends_of
+from sparserec_np.autograd.tape import Kept, Primitive
+from sparserec_np.kernels.embedding import (
     add_to_probes,
+    combine_rows,
     dot_owners_vjp,
+    dot_pairs,
     dot_partners_vjp,
+    gather_rows,
     group_probe_pairs,
     match_owners_vjp,
+    match_pairs,
     match_partners_vjp,
 )
 from sparserec_np.kernels.grouping import count_rows, counted_rows, lay_out, order_by_row
@@ -32,13 +36,6 @@ Rows = npt.NDArray[np.signedinteger[Any]]
 _ONE_THREAD = Workers(1)
 # Of up to one row in so many it is cheaper to sort the row numbers than to look at the counts of all rows.
 _FEW = 16
-
-
-def ends_of(counts: Rows) -> Rows:
-    """Return where groups of these sizes begin, and where the last one ends."""
-    offsets = np.zeros(len(counts) + 1, dtype=np.int64)
-    np.cumsum(counts, out=offsets[1:])
-    return offsets
 
 
 @dataclass(eq=False)
@@ -155,30 +152,39 @@ def _dot(left: Parameter, right: Parameter, rows: Rows, partners: Rows) -> Any:
             "dot needs row numbers of shapes (batch,) and (batch, m), "
             f"found {rows.shape} and {partners.shape}"
         )
+    layout, offsets, order = left.new_gradient_in_groups(rows)
+    pair_starts = np.arange(len(rows) + 1) * partners.shape[1]
+    pairing = Pairing.of(offsets, order, pair_starts, partners.reshape(-1), b, left.workers)
     out = np.empty(partners.shape, dtype=a.data.dtype)
     left.workers.run(
-        dot_rows, len(rows), a.dim, *a.arrays, unsigned(rows), *b.arrays, unsigned(partners), out
-    )
-    return out
+        dot_pairs, pairing.n_blocks, *pairing.arrays, (pairing.most_owners, a.dim),
+        layout.rows, *a.arrays, unsigned(partners).reshape(-1), *b.arrays, out.reshape(-1), min_share=2,
+    )  # fmt: skip
+    return Kept(out, (layout.rows, pairing))
 
 
-def _dot_left_vjp(g: Any, ans: Any, left: Parameter, right: Parameter, rows: Rows, partners: Rows) -> Any:
-    gradient, offsets, order = left.new_gradient_in_groups(rows)
-    left.workers.run_cuts(
-        dot_owners_vjp, left.cuts(offsets), left.table.dim, gradient.rows, offsets, order,
-        np.ascontiguousarray(g), unsigned(partners), *left.table.arrays[:2], *right.table.arrays,
-        gradient.starts, gradient.values, left.slots, left.accumulators,
+def _dot_left_vjp(g: Any, answer: Kept, left: Parameter, right: Parameter, rows: Rows, partners: Rows) -> Any:
+    owners, pairing = answer.extra
+    gradient, places = left.new_gradient(rows)
+    left.workers.run(
+        dot_owners_vjp, pairing.n_blocks, *pairing.arrays, (pairing.most_owners, left.table.dim),
+        owners, *left.table.arrays[:2], unsigned(partners).reshape(-1), *right.table.arrays,
+        np.ascontiguousarray(g).reshape(-1), places, gradient.values, left.slots, left.accumulators,
+        min_share=2,
     )  # fmt: skip
     return gradient
 
 
-def _dot_right_vjp(g: Any, ans: Any, left: Parameter, right: Parameter, rows: Rows, partners: Rows) -> Any:
+def _dot_right_vjp(
+    g: Any, answer: Kept, left: Parameter, right: Parameter, rows: Rows, partners: Rows
+) -> Any:
+    owners, pairing = answer.extra
     flat = unsigned(partners).reshape(-1)
     gradient, places = right.new_gradient(flat)
     right.workers.run_cuts(
-        dot_partners_vjp, right.row_cuts(gradient), right.table.dim, unsigned(rows), *left.table.arrays,
-        flat, np.ascontiguousarray(g).reshape(-1), *right.table.arrays[:2], places,
-        gradient.values, right.slots, right.accumulators,
+        dot_partners_vjp, right.row_cuts(gradient), *pairing.arrays, (pairing.most_owners, right.table.dim),
+        owners, *left.table.arrays, flat, *right.table.arrays[:2],
+        np.ascontiguousarray(g).reshape(-1), places, gradient.values, right.slots, right.accumulators,
     )  # fmt: skip
     return gradient
 
@@ -212,7 +218,8 @@ def _lookup(parameter: Parameter, rows: Rows) -> Any:
 def _lookup_vjp(g: Any, ans: Any, parameter: Parameter, rows: Rows) -> TableGradient:
     # Looking up is propagating with one weight of 1 each.
     own = np.arange(len(rows) + 1)
-    return _partners_of_dense_vjp(g, own[:-1], parameter, own, rows, np.ones(len(rows), g.dtype))
+    pairing = Pairing.of(own, own[:-1], own, rows, parameter.table, parameter.workers)
+    return _partners_vjp(g, parameter, pairing, rows, np.ones(len(rows), g.dtype))
 
 
 lookup = Primitive("lookup", _lookup, _lookup_vjp, None)
@@ -247,33 +254,32 @@ def _propagate(parameter: Parameter, weights: sparse.csr_array) -> Any:
 
 
 def _propagate_vjp(g: Any, ans: Any, parameter: Parameter, weights: sparse.csr_array) -> TableGradient:
-    owners = np.arange(weights.shape[0])
-    return _partners_of_dense_vjp(g, owners, parameter, weights.indptr, weights.indices, weights.data)
+    own = np.arange(weights.shape[0] + 1)
+    pairing = Pairing.of(own, own[:-1], weights.indptr, weights.indices, parameter.table, parameter.workers)
+    return _partners_vjp(g, parameter, pairing, weights.indices, weights.data)
 
 
-def _partners_of_dense_vjp(
-    dense: Any, owners: Rows, parameter: Parameter, pair_starts: Rows, rows: Rows, weights: Any
+def _partners_vjp(
+    dense: Any, parameter: Parameter, pairing: Pairing, rows: Rows, weights: Any
 ) -> TableGradient:
-    """Gradient of a table of which each row gets ``Σ weights[p] · dense[owner of p]`` over its pairs ``p``.
-
-    ``owners[e]`` is the owner of the pairs ``pair_starts[e]`` to ``pair_starts[e + 1]``; ``rows`` and
-    ``weights`` are flat.
-    """
+    """Gradient of a table of which each row gets ``Σ weights[p] · dense[owner of p]`` over its pairs."""
     table, workers = parameter.table, parameter.workers
-    pairs = unsigned(owners), pair_starts, unsigned(rows), np.ascontiguousarray(weights)
-    dense = np.ascontiguousarray(dense)
+    dense, weights, numbers = np.ascontiguousarray(dense), np.ascontiguousarray(weights), unsigned(rows)
     gradient, places = parameter.new_gradient(rows)
     workers.run_cuts(
-        match_partners_vjp, parameter.row_cuts(gradient), dense, *pairs,
+        match_partners_vjp, parameter.row_cuts(gradient), *pairing.arrays, dense, numbers, weights,
         *table.arrays[:2], places, gradient.values,
     )  # fmt: skip
     if len(parameter.accumulators):
         offsets = np.zeros(len(parameter.accumulators) + 1, dtype=np.int64)
-        pair_owners = np.empty(len(rows), dtype=np.uint32)
-        pair_weights = np.empty(len(rows), dtype=table.data.dtype)
-        group_probe_pairs(*pairs, parameter.slots, offsets, pair_owners, pair_weights)
+        probe_owners = np.empty(len(rows), dtype=np.uint32)
+        probe_weights = np.empty(len(rows), dtype=table.data.dtype)
+        group_probe_pairs(
+            pairing.pairs, pairing.owners, numbers, weights, parameter.slots, offsets,
+            probe_owners, probe_weights,
+        )  # fmt: skip
         workers.run_cuts(
-            add_to_probes, parameter.cuts(offsets), offsets, pair_owners, pair_weights, dense,
+            add_to_probes, parameter.cuts(offsets), offsets, probe_owners, probe_weights, dense,
             parameter.accumulators,
         )  # fmt: skip
     return gradient
@@ -304,41 +310,34 @@ def _match(dense: Any, parameter: Parameter, owners: Rows, rows: Rows) -> Any:
         raise ValueError(
             f"match needs for each of the {len(rows)} examples one of the {len(dense)} dense rows"
         )
+    n, m = rows.shape
+    offsets = ends_of(np.bincount(owners, minlength=len(dense)))
+    order = np.empty(n, dtype=np.int64)
+    scratch = np.empty(len(dense), dtype=np.int64)
+    order_by_row(unsigned(owners), np.arange(len(dense)), offsets, scratch, order)
+    pairing = Pairing.of(offsets, order, np.arange(n + 1) * m, rows.reshape(-1), table, parameter.workers)
     out = np.empty(rows.shape, dtype=table.data.dtype)
     parameter.workers.run(
-        match_rows,
-        len(rows),
-        np.ascontiguousarray(dense),
-        unsigned(owners),
-        *table.arrays,
-        unsigned(rows),
-        out,
-    )
-    return out
+        match_pairs, pairing.n_blocks, *pairing.arrays, np.ascontiguousarray(dense),
+        unsigned(rows).reshape(-1), *table.arrays, out.reshape(-1), min_share=2,
+    )  # fmt: skip
+    return Kept(out, pairing)
 
 
-def _match_dense_vjp(g: Any, ans: Any, dense: Any, parameter: Parameter, owners: Rows, rows: Rows) -> Any:
-    table = parameter.table
-    counts = np.bincount(owners, minlength=len(dense))
-    offsets = ends_of(counts)
-    order = np.empty(len(owners), dtype=np.int64)
-    order_by_row(
-        unsigned(owners), np.arange(len(dense)), offsets, np.empty(len(dense), dtype=np.int64), order
-    )
+def _match_dense_vjp(g: Any, answer: Kept, dense: Any, parameter: Parameter, owners: Rows, rows: Rows) -> Any:
+    pairing = answer.extra
     out = np.zeros_like(dense)
-    parameter.workers.run_cuts(
-        match_owners_vjp, parameter.cuts(offsets), offsets, order, np.ascontiguousarray(g),
-        *table.arrays, unsigned(rows), out,
+    parameter.workers.run(
+        match_owners_vjp, pairing.n_blocks, *pairing.arrays, unsigned(rows).reshape(-1),
+        *parameter.table.arrays, np.ascontiguousarray(g).reshape(-1), out, min_share=2,
     )  # fmt: skip
     return out
 
 
 def _match_table_vjp(
-    g: Any, ans: Any, dense: Any, parameter: Parameter, owners: Rows, rows: Rows
+    g: Any, answer: Kept, dense: Any, parameter: Parameter, owners: Rows, rows: Rows
 ) -> TableGradient:
-    n, m = rows.shape
-    starts = np.arange(n + 1) * m
-    return _partners_of_dense_vjp(dense, owners, parameter, starts, rows.reshape(-1), g.reshape(-1))
+    return _partners_vjp(dense, parameter, answer.extra, rows.reshape(-1), g.reshape(-1))
 
 
 match = Primitive("match", _match, _match_dense_vjp, _match_table_vjp, None, None)

@@ -80,13 +80,13 @@ class Tape:
         self._n_vars += 1
         return var
 
-    def record(self, primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any) -> Var:
-        """Note that ``primitive(*args, **kwargs)`` gave ``value``."""
-        answer = self.variable(value)
+    def record(self, primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any], answer: Any) -> Var:
+        """Note that ``primitive(*args, **kwargs)`` gave ``answer``."""
+        var = self.variable(_value_of(answer))
         values = tuple(_value(arg) for arg in args)
         sources = tuple(arg.index if isinstance(arg, Var) else None for arg in args)
-        self._records.append(_Record(primitive, values, kwargs, sources, value, answer.index))
-        return answer
+        self._records.append(_Record(primitive, values, kwargs, sources, answer, var.index))
+        return var
 
     def backward(self, loss: Var, inputs: list[Var]) -> list[Any]:
         """Gradients of a scalar by some inputs.
@@ -146,6 +146,22 @@ class Tape:
         return [gradients[var.index] for var in inputs]
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What a forward computation returns that found more than the value: the vjps get all of it.
+
+    Parameters
+    ----------
+    value : Any
+        What the caller of the primitive gets.
+    extra : Any
+        What the vjps would have to find again.
+    """
+
+    value: Any
+    extra: Any
+
+
 class Primitive:
     """A differentiable function: the forward computation and a vjp for each argument.
 
@@ -154,7 +170,7 @@ class Primitive:
     name : str
         Shown in errors.
     forward : callable
-        ``forward(*values, **kwargs) -> value``.
+        ``forward(*values, **kwargs) -> answer``, the value or a `Kept`.
     *vjps : callable or None
         The ``i``-th is called as ``vjp(g, answer, *values, **kwargs)`` and returns the gradient by the
         ``i``-th argument, given the gradient ``g`` by the answer. None where an argument cannot be
@@ -168,14 +184,14 @@ class Primitive:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute, and record the call on the tape of the variables among the arguments."""
-        value = self.forward(*[_value(arg) for arg in args], **kwargs)
+        answer = self.forward(*[_value(arg) for arg in args], **kwargs)
         tapes = {id(arg.tape): arg.tape for arg in args if isinstance(arg, Var)}
         if not tapes:
-            return value
+            return _value_of(answer)
         if len(tapes) > 1:
             raise ValueError(f"{self.name} was given variables of different tapes")
         (tape,) = tapes.values()
-        return tape.record(self, args, kwargs, value)
+        return tape.record(self, args, kwargs, answer)
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
@@ -183,3 +199,7 @@ class Primitive:
 
 def _value(arg: Any) -> Any:
     return arg.value if isinstance(arg, Var) else arg
+
+
+def _value_of(answer: Any) -> Any:
+    return answer.value if isinstance(answer, Kept) else answer

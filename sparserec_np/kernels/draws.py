@@ -42,34 +42,54 @@ def _unseen(draw, first, last, seen, n_items):
     return rank + found
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _contains(item, first, last, seen):
-    while first < last:
-        middle = (first + last) >> np.uint64(1)
-        if seen[middle] < item:
-            first = middle + np.uint64(1)
-        elif seen[middle] > item:
-            last = middle
-        else:
-            return True
-    return False
+    """Whether ``item`` is among the sorted ``seen[first:last]``; again without a branch."""
+    n = last - first
+    if n == 0:
+        return False
+    found = first
+    while n > 1:
+        half = n >> np.uint64(1)
+        found += half * np.uint64(np.uint64(seen[found + half]) <= np.uint64(item))
+        n -= half
+    return np.uint64(seen[found]) == np.uint64(item)
 
 
 @njit(cache=True, nogil=True)
 def draw_uniform(start, stop, seed, first_number, users, seen_indptr, seen_items, n_items, out):
     """Fill ``out[e, 1:]`` with items drawn uniformly from those that ``users[e]`` has not seen.
 
-    Exact in one draw an item. Every user must have an unseen item.
+    Any item is drawn first and, if it was seen, one of the unseen: uniform by itself, so both together are.
+    Every user must have an unseen item.
     """
     negatives = np.uint64(out.shape[1] - 1)
     n_items = np.uint64(n_items)
+    # Who has seen less than is drawn for them is marked on a bit map; for others it is not worth it.
+    seen_bits = np.zeros((n_items >> np.uint64(6)) + np.uint64(1), dtype=np.uint64)
+    low_bits, one = np.uint64(63), np.uint64(1)
     for e in range(np.uint64(start), np.uint64(stop)):
         user = np.uint64(users[e])
-        first, last = np.uint64(seen_indptr[user]), np.uint64(seen_indptr[user + np.uint64(1)])
-        number = np.uint64(first_number) + e * negatives
+        first, last = np.uint64(seen_indptr[user]), np.uint64(seen_indptr[user + one])
+        number = (np.uint64(first_number) + e * negatives) * np.uint64(2)
+        marks = last - first < np.uint64(2) * negatives
+        if marks:
+            for k in range(first, last):
+                item = np.uint64(seen_items[k])
+                seen_bits[item >> np.uint64(6)] |= one << (item & low_bits)
         for j in range(negatives):
-            draw = _uniform(seed, number + j)
-            out[e, j + np.uint64(1)] = _unseen(draw, first, last, seen_items, n_items)
+            item = np.uint64(_uniform(seed, number + j + j) * np.float64(n_items))
+            if marks:
+                seen = (seen_bits[item >> np.uint64(6)] >> (item & low_bits)) & one != np.uint64(0)
+            else:
+                seen = _contains(item, first, last, seen_items)
+            if seen:
+                draw = _uniform(seed, number + j + j + one)
+                item = _unseen(draw, first, last, seen_items, n_items)
+            out[e, j + one] = item
+        if marks:
+            for k in range(first, last):
+                seen_bits[np.uint64(seen_items[k]) >> np.uint64(6)] = 0
 
 
 # A popular negative is rejected when it was seen; a user who saw almost all of the popular mass gets a

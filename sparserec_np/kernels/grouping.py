@@ -96,3 +96,61 @@ def add_runs(starts, home, values, to_starts, to_values):
         for q in range(_u(starts[i]), _u(starts[i + _1])):
             to_values[v] += values[q]
             v += _1
+
+
+@njit(cache=True, nogil=True)
+def cut_blocks(starts, most_owners, most_pairs, blocks):
+    """Cut owners into blocks of not more than ``most_owners``, or ``most_pairs`` where that is several.
+
+    Owner ``t`` has the pairs ``starts[t]`` to ``starts[t + 1]``. ``blocks`` has room for a number more than
+    there are owners; returns how many of them are used.
+    """
+    n_owners = _u(len(starts) - 1)
+    n = first = _u(0)
+    blocks[n] = 0
+    for t in range(_1, n_owners):
+        if t - first == _u(most_owners) or starts[t + _1] - starts[first] > most_pairs:
+            n += _1
+            blocks[n] = t
+            first = _u(t)
+    if n_owners > 0:
+        n += _1
+        blocks[n] = len(starts) - 1
+    return n + _1
+
+
+# Longer rows than this are not told apart.
+_LONGEST = np.uint64(127)
+
+
+@njit(cache=True, nogil=True)
+def order_pairs(start, stop, blocks, starts, offsets, order, pair_starts, rows, indptr, pairs, owners):
+    """List the pairs of each block by the length of their rows, which come in equal lengths for a while then.
+
+    The processor guesses where a row ends by how the last ones did, and a wrong guess takes as long as the
+    arithmetic of a row. Owner ``t`` has the examples ``order[offsets[t]:offsets[t + 1]]``, and example ``e``
+    the pairs ``pair_starts[e]`` to ``pair_starts[e + 1]``. Pairs of the same row keep their order.
+    """
+    places = np.empty(_LONGEST + _u(2), dtype=np.int64)
+    for b in range(_u(start), _u(stop)):
+        first, last = _u(blocks[b]), _u(blocks[b + _1])
+        places[:] = 0
+        for k in range(_u(offsets[first]), _u(offsets[last])):
+            e = _u(order[k])
+            for p in range(_u(pair_starts[e]), _u(pair_starts[e + _1])):
+                row = _u(rows[p])
+                length = _u(indptr[row + _1]) - _u(indptr[row])
+                places[min(length, _LONGEST) + _1] += 1
+        places[0] = starts[first]
+        for shorter in range(_LONGEST):
+            places[shorter + _1] += places[shorter]
+        for t in range(first, last):
+            for k in range(_u(offsets[t]), _u(offsets[t + _1])):
+                e = _u(order[k])
+                for p in range(_u(pair_starts[e]), _u(pair_starts[e + _1])):
+                    row = _u(rows[p])
+                    length = min(_u(indptr[row + _1]) - _u(indptr[row]), _LONGEST)
+                    place = _u(places[length])
+                    places[length] += 1
+                    pairs[place] = p
+                    owners[place] = t
