@@ -12,8 +12,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,138 +20,19 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from sparserec_np.errors import DataError, SettingError
-from sparserec_np.kernels.ranking import rank_rows
-from sparserec_np.kernels.workers import Workers
+from sparserec_np.ranking import Ranking, Represent, as_csr, rank, rank_blocks
 
-# Users ranked at a time: large enough to keep all threads busy, small enough that what is held for them,
-# about 40 bytes per user and rank, does not show beside the tables.
-_BLOCK = 8192
-
-
-# Makes the embeddings of users, by row, where they are not simply rows of a table: CSR (n, dim).
-Represent = Callable[[NDArray[np.int64]], sparse.csr_array]
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """The top k of some users, best first.
-
-    Attributes
-    ----------
-    rows : (n,) int64
-        The users' row numbers.
-    ids : (n, k) int32
-        Item rows; only the first ``counts[i]`` of row ``i`` are in use, the rest hold -1.
-    counts : (n,) int64
-        How many items qualified, at most k.
-    scores : (n, k) float32
-        The items' scores; NaN where ``ids`` is -1.
-    """
-
-    rows: NDArray[np.int64]
-    ids: NDArray[np.int32]
-    counts: NDArray[np.int64]
-    scores: NDArray[np.float32]
-
-
-def rank(
-    users: Any,
-    items: Any,
-    k: int,
-    *,
-    exclude: Any = None,
-    rows: ArrayLike | None = None,
-    item_bias: ArrayLike | None = None,
-    n_jobs: int | None = None,
-) -> Ranking:
-    """Rank all items for every user and keep the best k.
-
-    Parameters
-    ----------
-    users : CSR array (n_users, dim), float32
-        Embedding table of the users.
-    items : CSR array (n_items, dim), float32
-        Embedding table of the items.
-    k : int
-        Length of the lists, ≥ 1.
-    exclude : CSR array (n_users, n_items), optional
-        Items that are no candidates for a user: those of the stored entries, whatever their value.
-    rows : (n,) int, optional
-        Which users, by row; all of them by default.
-    item_bias : (n_items,) float, optional
-        Added to every user's scores.
-    n_jobs : int, optional
-        Threads; None or -1 for one per core. The result does not depend on it.
-
-    Returns
-    -------
-    Ranking
-        Of the users in ``rows``, in that order. Items of equal score stand in the order of their rows;
-        an item whose score is NaN is not ranked.
-
-    Raises
-    ------
-    DataError
-        The shapes do not fit each other, or a row number is out of range.
-    SettingError
-        ``k`` is below 1.
-    """
-    wanted = None if rows is None else np.asarray(rows, dtype=np.int64)
-    return next(_rank_blocks(users, items, k, exclude, wanted, item_bias, n_jobs, None))
-
-
-def _rank_blocks(
-    users: Any,
-    items: Any,
-    k: int,
-    exclude: Any,
-    rows: NDArray[np.int64] | None,
-    item_bias: ArrayLike | None,
-    n_jobs: int | None,
-    block: int | None,
-) -> Iterator[Ranking]:
-    """Rank ``rows``, ``block`` users at a time (None: all at once); at least one block, be it empty."""
-    items = _as_csr(items, "items")
-    n_items, dim = items.shape
-    represent: Represent | None = users if callable(users) else None
-    if represent is not None:
-        # The users are known by what they are not to be recommended.
-        users = sparse.csr_array((exclude.shape[0], dim), dtype=np.float32)
-    users = _as_csr(users, "users")
-    n_users = users.shape[0]
-    if k < 1:
-        raise SettingError(f"k is {k}; a ranking needs k of at least 1")
-    if users.shape[1] != dim:
-        raise DataError(
-            f"users have dim {users.shape[1]}, items have dim {dim}; both tables must come from one model"
-        )
-    exclude = _as_csr(
-        sparse.csr_array((n_users, n_items), dtype=np.float32) if exclude is None else exclude,
-        "exclude",
-        (n_users, n_items),
-    )
-    bias = np.zeros(n_items, np.float32) if item_bias is None else np.asarray(item_bias, np.float32)
-    if bias.shape != (n_items,):
-        raise DataError(f"item_bias has shape {bias.shape}; expected one number per item, ({n_items},)")
-    if rows is None:
-        rows = np.arange(n_users)
-    if rows.ndim != 1 or (len(rows) and (rows.min() < 0 or rows.max() >= n_users)):
-        raise DataError(f"rows must be a flat array of user rows from 0 to {n_users - 1}")
-
-    columns = _arrays(items.tocsc())
-    with Workers(n_jobs) as workers:
-        for start in range(0, max(1, len(rows)), block or max(1, len(rows))):
-            part = rows[start : start + block] if block else rows
-            ids = np.full((len(part), k), -1, np.int32)
-            scores = np.full((len(part), k), np.nan, np.float32)
-            counts = np.zeros(len(part), np.int64)
-            people, without, numbers = users, exclude, part
-            if represent is not None:
-                people, without, numbers = represent(part), exclude[part], np.arange(len(part))
-            tables = (*_arrays(people), *columns, bias, *_arrays(without)[:2])
-            workers.run(rank_rows, len(part), numbers, *tables, ids, scores, counts, min_share=16)
-            yield Ranking(part, ids, counts, scores)
-
+__all__ = [
+    "RANKING_METRICS",
+    "Ranking",
+    "Represent",
+    "evaluate",
+    "evaluate_popularity",
+    "evaluate_ranking",
+    "mae",
+    "rank",
+    "rmse",
+]
 
 # ---- one value per user ------------------------------------------------------------------------------
 #
@@ -222,7 +102,7 @@ def evaluate(
 ) -> dict[str, float]:
     """Rank all items except a user's ``train`` items, and measure how ``test`` is met.
 
-    Memory beyond the arguments: a block of users and one array of ``n_items`` per thread.
+    Memory beyond the arguments: a block of users.
 
     Parameters
     ----------
@@ -257,11 +137,13 @@ def evaluate(
         A ``k`` is below 1.
     """
     lengths = _lengths(k)
-    test = _as_csr(test, "test", None if callable(users) else (users.shape[0], items.shape[0]))
+    test = as_csr(test, "test", None if callable(users) else (users.shape[0], items.shape[0]))
     if train is None:
         train = sparse.csr_array(test.shape, dtype=np.float32)
     rows = np.flatnonzero(np.diff(test.indptr))
-    blocks = _rank_blocks(users, items, max(lengths), train, rows, item_bias, n_jobs, _BLOCK)
+    blocks = rank_blocks(
+        users, items, max(lengths), exclude=train, rows=rows, item_bias=item_bias, n_jobs=n_jobs
+    )
     return _measure(blocks, test, lengths)
 
 
@@ -290,7 +172,7 @@ def evaluate_popularity(
     # Places in the order of popularity, equal where it is equal: exact in float32 up to 2**24 different
     # popularities, which counts themselves are not.
     _, place = np.unique(np.asarray(popularity), return_inverse=True)
-    nobody = sparse.csr_array((_as_csr(test, "test").shape[0], 1), dtype=np.float32)
+    nobody = sparse.csr_array((as_csr(test, "test").shape[0], 1), dtype=np.float32)
     nothing = sparse.csr_array((len(place), 1), dtype=np.float32)
     return evaluate(nobody, nothing, train, test, k, item_bias=place, n_jobs=n_jobs)
 
@@ -315,7 +197,7 @@ def evaluate_ranking(ranking: Ranking, test: Any, k: int | Sequence[int] = 20) -
     lengths = _lengths(k)
     if ranking.ids.shape[1] < max(lengths):
         raise SettingError(f"the ranking has {ranking.ids.shape[1]} slots per user; k is {max(lengths)}")
-    return _measure([ranking], _as_csr(test, "test"), lengths)
+    return _measure([ranking], as_csr(test, "test"), lengths)
 
 
 def _measure(rankings: Iterable[Ranking], test: Any, lengths: list[int]) -> dict[str, float]:
@@ -380,26 +262,3 @@ def _lengths(k: int | Sequence[int]) -> list[int]:
     if not lengths or lengths[0] < 1:
         raise SettingError(f"k is {k}; expected an integer of at least 1, or several")
     return lengths
-
-
-def _as_csr(matrix: Any, name: str, shape: tuple[int, int] | None = None) -> Any:
-    """Return ``matrix`` as CSR with sorted columns and no pair twice; the caller's arrays stay untouched."""
-    given: Any = matrix
-    if not sparse.issparse(matrix):
-        raise DataError(f"{name} is a {type(matrix).__name__}; expected a scipy.sparse CSR array")
-    if shape is not None and given.shape != shape:
-        raise DataError(f"{name} has shape {given.shape}; expected {shape}, users in rows, items in columns")
-    csr = sparse.csr_array(given)
-    if not csr.has_canonical_format:
-        csr = csr.copy()
-        csr.sum_duplicates()
-    return csr
-
-
-def _arrays(compressed: Any) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
-    """Row pointers, indices and values in the one dtype each that the kernel is compiled for."""
-    return (
-        np.asarray(compressed.indptr, np.int64),
-        np.asarray(compressed.indices, np.int32),
-        np.asarray(compressed.data, np.float32),
-    )

@@ -15,6 +15,7 @@ from sklearn.metrics import (
 
 from sparserec_np import metrics
 from sparserec_np.errors import DataError, SettingError
+from sparserec_np.ranking import Ranker
 
 # Three users, six items. Each item is a column of its own, so a user's scores are the user's row itself.
 ITEMS = sparse.csr_array(np.eye(6, dtype=np.float32))
@@ -217,7 +218,7 @@ class TestEvaluate:
     def test_size_of_the_blocks_does_not_matter(self, block, monkeypatch):
         problem = random_problem(6)
         expected = metrics.evaluate(*problem, k=5)
-        monkeypatch.setattr(metrics, "_BLOCK", block)
+        monkeypatch.setattr(Ranker, "block_size", lambda *_: block)
         assert metrics.evaluate(*problem, k=5) == pytest.approx(expected)
 
     def test_more_slots_than_items(self):

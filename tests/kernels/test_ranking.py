@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
-from sparserec_np.kernels.ranking import rank_rows, top_k
+from sparserec_np.kernels.ranking import LANES, rank_rows, spread_rows, sum_histories
 
 
 def best_by_sorting(candidates, k):
@@ -14,68 +14,107 @@ def best_by_sorting(candidates, k):
     return qualified[np.argsort(-candidates[qualified], kind="stable")][:k]
 
 
+def ranked(people, items, k, *, bias=None, base=None, exclude=None):
+    """Call the kernel with arrays of the right types; ``items`` is CSR."""
+    n, n_items = len(people), items.shape[0]
+    exclude = sparse.csr_array((n, n_items)) if exclude is None else exclude
+    ids, scores = np.full((n, k), -7, np.int32), np.full((n, k), 99, np.float32)
+    counts = np.full(n, -1, np.int64)
+    rank_rows(
+        0,
+        -(-n // LANES),
+        np.asarray(people, np.float32),
+        items.indptr.astype(np.int64),
+        items.indices.astype(np.int32),
+        items.data.astype(np.float32),
+        np.zeros(n_items, np.float32) if bias is None else bias,
+        np.zeros(n, np.float32) if base is None else base,
+        np.arange(n),
+        exclude.indptr.astype(np.int64),
+        exclude.indices.astype(np.int32),
+        ids,
+        scores,
+        counts,
+    )
+    return ids, scores, counts
+
+
 @given(
     candidates=hnp.arrays(
         np.float32,
-        st.integers(0, 60),
+        st.integers(1, 60),
         # Few different values, so that ties are the rule.
-        elements=st.sampled_from([np.nan, -np.inf, -1.5, -0.0, 0.0, 1.0, 2.0, np.inf]),
+        elements=st.sampled_from([np.nan, -np.inf, -1.5, 0.0, 1.0, 2.0, np.inf]),
     ),
     k=st.integers(1, 70),
 )
 def test_top_k_is_what_sorting_gives(candidates, k):
-    ids, scores = np.full(k, -7, np.int32), np.full(k, 99, np.float32)
-    size = top_k(candidates, scores, ids)
+    nothing = sparse.csr_array((len(candidates), 1), dtype=np.float32)
+    ids, scores, counts = ranked(np.zeros((1, 1)), nothing, k, bias=candidates)
     expected = best_by_sorting(candidates, k)
-    assert size == len(expected)
-    np.testing.assert_array_equal(ids[:size], expected)
-    np.testing.assert_array_equal(scores[:size], candidates[expected])
-    assert (ids[size:] == -7).all()
-    assert (scores[size:] == 99).all()
+    assert counts[0] == len(expected)
+    np.testing.assert_array_equal(ids[0, : counts[0]], expected)
+    np.testing.assert_array_equal(scores[0, : counts[0]], candidates[expected])
+    assert (ids[0, counts[0] :] == -7).all()
+    assert (scores[0, counts[0] :] == 99).all()
 
 
 def test_top_k_of_many_different_scores():
     candidates = np.random.default_rng(0).normal(size=5000).astype(np.float32)
-    ids, scores = np.zeros(100, np.int32), np.zeros(100, np.float32)
-    assert top_k(candidates, scores, ids) == 100
-    np.testing.assert_array_equal(ids, best_by_sorting(candidates, 100))
+    nothing = sparse.csr_array((5000, 1), dtype=np.float32)
+    ids, _, counts = ranked(np.zeros((1, 1)), nothing, 100, bias=candidates)
+    assert counts[0] == 100
+    np.testing.assert_array_equal(ids[0], best_by_sorting(candidates, 100))
 
 
 @pytest.mark.parametrize("density", [0.1, 1.0])
-def test_scores_have_the_bits_that_numpy_gets_column_by_column(density):
+@pytest.mark.parametrize("n", [1, LANES - 1, LANES + 1])
+def test_scores_have_the_bits_that_numpy_gets_column_by_column(density, n):
     rng = np.random.default_rng(1)
-    users = sparse.random_array((20, 32), density=density, rng=rng, dtype=np.float32, format="csr")
+    users = sparse.random_array((n, 32), density=density, rng=rng, dtype=np.float32, format="csr")
     items = sparse.random_array((300, 32), density=density, rng=rng, dtype=np.float32, format="csc")
     users.data -= np.float32(0.5)
     items.data -= np.float32(0.5)
     users.sort_indices()
     bias = rng.normal(size=300).astype(np.float32)
-
-    ids = np.zeros((20, 300), np.int32)
-    scores = np.zeros((20, 300), np.float32)
-    counts = np.zeros(20, np.int64)
-    rank_rows(
-        0,
-        20,
-        np.arange(20),
-        users.indptr.astype(np.int64),
-        users.indices.astype(np.int32),
-        users.data,
-        items.indptr.astype(np.int64),
-        items.indices.astype(np.int32),
-        items.data,
-        bias,
-        np.zeros(21, np.int64),
-        np.zeros(0, np.int32),
-        ids,
-        scores,
-        counts,
-    )
+    base = rng.normal(size=n).astype(np.float32)
+    ids, scores, counts = ranked(users.toarray(), items.tocsr(), 300, bias=bias, base=base)
     assert (counts == 300).all()
-    for user in range(20):
+    for user in range(n):
         expected = np.zeros(300, np.float32)
         for entry in range(users.indptr[user], users.indptr[user + 1]):
             column = slice(*items.indptr[users.indices[entry] : users.indices[entry] + 2])
             expected[items.indices[column]] += users.data[entry] * items.data[column]
         expected += bias
+        expected += base[user]
         np.testing.assert_array_equal(scores[user], expected[ids[user]])
+        np.testing.assert_array_equal(ids[user], best_by_sorting(expected, 300))
+
+
+@given(seed=st.integers(0, 2**16), k=st.integers(1, 12), n=st.integers(1, 2 * LANES + 2))
+def test_lists_leave_out_what_is_excluded(seed, k, n):
+    rng = np.random.default_rng(seed)
+    people = rng.integers(-1, 2, (n, 4)).astype(np.float32)
+    items = sparse.csr_array(rng.integers(-1, 2, (20, 4)).astype(np.float32))
+    exclude = sparse.csr_array((rng.random((n, 20)) < rng.random((n, 1))).astype(np.float32))
+    ids, _, counts = ranked(people, items, k, exclude=exclude)
+    scores = people @ items.toarray().T
+    scores[exclude.toarray() > 0] = np.nan
+    for person in range(n):
+        np.testing.assert_array_equal(ids[person, : counts[person]], best_by_sorting(scores[person], k))
+
+
+def test_rows_are_spread_and_histories_summed():
+    rng = np.random.default_rng(2)
+    items = sparse.random_array((30, 8), density=0.3, rng=rng, dtype=np.float32, format="csr")
+    histories = sparse.random_array((10, 30), density=0.2, rng=rng, format="csr")
+    table = items.indptr.astype(np.int64), items.indices.astype(np.int32), items.data
+    rows = np.array([3, 0, 3, 9])
+    out = np.zeros((4, 8), np.float32)
+    spread_rows(0, 4, rows, *table, out)
+    np.testing.assert_array_equal(out, items.toarray()[rows])
+    shares, factors = rng.random(30), rng.random(10)
+    pattern = histories.indptr.astype(np.int64), histories.indices.astype(np.int32)
+    sum_histories(0, 4, rows, *pattern, shares, factors, *table, out)
+    expected = factors[:, None] * ((histories.toarray() > 0) * shares) @ items.toarray()
+    np.testing.assert_allclose(out, expected[rows], rtol=1e-6)
