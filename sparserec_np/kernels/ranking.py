@@ -161,30 +161,20 @@ def spread_rows(start, stop, rows, indptr, columns, values, out):
 
 @njit(cache=True, nogil=True)
 def sum_histories(
-    start,
-    stop,
-    rows,
-    history_indptr,
-    history_items,
-    shares,
-    factors,
-    item_indptr,
-    item_columns,
-    item_values,
-    out,
+    start, stop, starts, ends, history, shares, factors, item_indptr, item_columns, item_values, out
 ):
-    """Write into ``out``, (n, dim) float32, the sums of the item rows in the histories ``rows[start:stop]``.
+    """Write into ``out``, (n, dim) float32, the sums of the item rows in the histories ``start`` to ``stop``.
 
-    An item counts ``shares[item]`` (float64), all of a history ``factors[row]`` (float64); sums are float64.
+    History ``h`` is ``history[starts[h]:ends[h]]`` and counts ``factors[h]``, an item in it ``shares[item]``;
+    the sums are float64, as are these.
     """
     total = np.empty(out.shape[1], np.float64)
-    for position in range(start, stop):
-        row = rows[position]
+    for h in range(start, stop):
         total[:] = 0
-        for entry in range(history_indptr[row], history_indptr[row + 1]):
-            item = history_items[entry]
-            share = shares[item] * factors[row]
+        for entry in range(starts[h], ends[h]):
+            item = history[entry]
+            share = shares[item] * factors[h]
             for stored in range(item_indptr[item], item_indptr[item + 1]):
                 total[item_columns[stored]] += share * item_values[stored]
         for column in range(len(total)):
-            out[position, column] = np.float32(total[column])
+            out[h, column] = np.float32(total[column])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from sparserec_np import __version__, metrics
+from sparserec_np.batch import Recommendations, recommend_all
 from sparserec_np.data import Interactions, split_random
 from sparserec_np.errors import DataError, NotFittedError, SettingError
 from sparserec_np.kernels.workers import Workers
@@ -273,6 +274,26 @@ class SparseRecommender(BaseEstimator):
         """Best items for a user, or a list of answers for several; see `Recommender.recommend`."""
         return self.recommender.recommend(
             user, k=k, filter_seen=filter_seen, exclude=exclude, candidates=candidates
+        )
+
+    def recommend_all(
+        self,
+        k: int = 10,
+        *,
+        users: Any = None,
+        filter_seen: bool = True,
+        exclude: Iterable[Any] | None = None,
+        candidates: Iterable[Any] | None = None,
+    ) -> Iterator[Recommendations]:
+        """Best items for all users, a block of users at a time; see `sparserec_np.batch.recommend_all`."""
+        return recommend_all(
+            self.recommender.data,
+            k,
+            users=users,
+            filter_seen=filter_seen,
+            exclude=exclude,
+            candidates=candidates,
+            n_jobs=self.n_jobs,
         )
 
     def recommend_from_history(

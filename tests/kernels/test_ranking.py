@@ -113,8 +113,8 @@ def test_rows_are_spread_and_histories_summed():
     out = np.zeros((4, 8), np.float32)
     spread_rows(0, 4, rows, *table, out)
     np.testing.assert_array_equal(out, items.toarray()[rows])
-    shares, factors = rng.random(30), rng.random(10)
-    pattern = histories.indptr.astype(np.int64), histories.indices.astype(np.int32)
-    sum_histories(0, 4, rows, *pattern, shares, factors, *table, out)
-    expected = factors[:, None] * ((histories.toarray() > 0) * shares) @ items.toarray()
-    np.testing.assert_allclose(out, expected[rows], rtol=1e-6)
+    shares, factors = rng.random(30), rng.random(4)
+    starts, ends = histories.indptr[rows], histories.indptr[rows + 1]
+    sum_histories(0, 4, starts, ends, histories.indices, shares, factors, *table, out)
+    expected = factors[:, None] * ((histories.toarray() > 0) * shares)[rows] @ items.toarray()
+    np.testing.assert_allclose(out, expected, rtol=1e-6)
