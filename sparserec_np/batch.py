@@ -223,7 +223,9 @@ class _Vectors:
         if self._sums and model.seen is not None:
             indptr, indices = model.seen
             starts, ends = indptr[rows].astype(np.int64), indptr[rows + 1].astype(np.int64)
-            factors = np.maximum(ends - starts, 1.0) ** -self._length_power
+            # By Python's own power, as the recommender does: NumPy's may differ in the last bit.
+            lengths, which = np.unique(np.maximum(ends - starts, 1), return_inverse=True)
+            factors = np.array([length**-self._length_power for length in lengths.tolist()])[which]
             lists = starts, ends, indices, self._shares, factors
             workers.run(sum_histories, len(rows), *lists, *self._table, people, min_share=16)
             return people, base, np.count_nonzero(people, axis=1) > 0

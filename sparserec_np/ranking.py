@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ from sparserec_np.kernels.workers import Workers
 _BLOCK_ENTRIES = 1 << 22
 # and takes so many operations: about half a second, after which Ctrl-C is heard and progress shown.
 _BLOCK_OPERATIONS = 2 << 30
+
+# One item in so many is looked at first.
+_LIKELY_SHARE = 16
 
 Represent = Callable[[NDArray[np.int64]], sparse.csr_array]
 """Makes the embeddings of users, by row, where they are not simply rows of a table: CSR (n, dim)."""
@@ -87,6 +91,24 @@ class Ranker:
                 f"item_bias has shape {self._bias.shape}; expected one number per item, ({self.n_items},)"
             )
 
+    @cached_property
+    def _bounds(self) -> NDArray[np.float64]:
+        """Length of each item's row, and a little more: what rounding can add to a score in float32."""
+        indptr, _, values = self.table
+        lengths = np.diff(indptr)
+        squares = np.bincount(
+            np.repeat(np.arange(self.n_items), lengths), np.square(values, dtype=np.float64), self.n_items
+        )
+        return np.sqrt(squares) * (1 + (lengths + 4) * float(np.finfo(np.float32).eps))
+
+    def _likely(self, k: int) -> NDArray[np.int32]:
+        """Items of long rows or large bias, of which many are among somebody's best."""
+        n = self.n_items // _LIKELY_SHARE
+        if n < 8 * k:
+            return np.empty(0, np.int32)
+        worth = self._bounds + self._bias
+        return np.sort(np.argpartition(-worth, n)[:n]).astype(np.int32)
+
     def block_size(self, k: int, n_jobs: int) -> int:
         """Users to rank at a time: enough to keep all threads busy, few enough to hold."""
         held = _BLOCK_ENTRIES // max(self.dim, k, 1)
@@ -124,11 +146,30 @@ class Ranker:
         ids = np.full((n, k), -1, np.int32)
         scores = np.full((n, k), np.nan, np.float32)
         counts = np.zeros(n, np.int64)
-        if k:
-            base = np.zeros(n, np.float32) if base is None else base
-            lists = (rows, *exclude, ids, scores, counts)
-            n_groups = -(-n // LANES)
-            workers.run(rank_rows, n_groups, people, *self.table, self._bias, base, *lists, min_share=1)
+        if not n or not k:
+            return Ranking(rows, ids, counts, scores)
+        base = np.zeros(n, np.float32) if base is None else base
+        lengths = np.sqrt(np.einsum("ij,ij->i", people, people, dtype=np.float64))
+        # A score's bound is that of the dot product, where nothing is added to it.
+        bounds = np.full(self.n_items, np.inf) if self._bias.any() or base.any() else self._bounds
+
+        def run(items: NDArray[np.int32], order: NDArray[np.int64], floors: NDArray[np.float32]) -> None:
+            who = (order, people, lengths, base, floors, rows, *exclude)
+            what = (items, *self.table, self._bias, bounds)
+            workers.run(rank_rows, -(-n // LANES), *who, *what, ids, scores, counts, min_share=1)
+
+        floors, order = np.full(n, np.nan, np.float32), np.arange(n)
+        likely = self._likely(k)
+        if len(likely):
+            # No list can end worse than the best of some items. Who is hard to please by long rows alone
+            # forms groups with others who are, so that most items are passed over for most groups.
+            run(likely, order, floors)
+            full = counts == k
+            floors[full] = np.nextafter(scores[full, -1], np.float32(-np.inf))
+            floors[np.isneginf(floors)] = np.nan
+            with np.errstate(divide="ignore", invalid="ignore"):
+                order = np.argsort(floors / lengths, kind="stable")
+        run(np.arange(self.n_items, dtype=np.int32), order, floors)
         return Ranking(rows, ids, counts, scores)
 
 

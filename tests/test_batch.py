@@ -87,6 +87,13 @@ def test_everybody_gets_what_the_recommender_gives(seed, kind, k, filter_seen):
     assert check(model, k, filter_seen=filter_seen) == model.n_users
 
 
+@pytest.mark.parametrize("kind", ["rows", "biases", "sum"])
+@pytest.mark.parametrize("k", [1, 7])
+def test_what_is_passed_over_would_not_have_been_there(kind, k):
+    model = random_model(7, kind, n_items=2500)
+    assert check(model, k) == model.n_users
+
+
 @pytest.mark.parametrize("kind", ["normed sum", "ridge", "ratings"])
 def test_other_encoders(kind):
     assert check(random_model(1, kind), 7) == 150

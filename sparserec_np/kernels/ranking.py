@@ -60,23 +60,42 @@ def _put_in_order(scores, ids, size):
 
 
 @njit(cache=True, nogil=True)
+def _least_bound(threshold, lengths, n):
+    """Bound that an item needs to be among the best of any of `n` people of these lengths."""
+    least = np.inf
+    for lane in range(n):
+        if np.isnan(threshold[lane]):
+            return -np.inf
+        if lengths[lane] > 0:
+            least = min(least, threshold[lane] / lengths[lane])
+        elif threshold[lane] < 0:
+            return -np.inf
+    return least
+
+
+@njit(cache=True, nogil=True)
 def rank_rows(
     start,
     stop,
+    order,
     people,
+    lengths,
+    base,
+    floors,
+    rows,
+    exclude_indptr,
+    exclude_items,
+    items,
     item_indptr,
     item_columns,
     item_values,
     item_bias,
-    base,
-    rows,
-    exclude_indptr,
-    exclude_items,
+    item_bounds,
     ids,
     scores,
     counts,
 ):
-    """Write the best items of the people ``LANES * start`` to ``LANES * stop`` - 1, best first.
+    """Write the best items of the people ``order[LANES * start]`` to ``order[LANES * stop - 1]``, best first.
 
     A score is summed in float32 in the ascending order of the columns, then the item's bias, then the
     person's base, and without fused multiply-adds, so that NumPy doing ``scores[item_rows] += value *
@@ -86,18 +105,27 @@ def rank_rows(
     ----------
     start, stop : int
         The part of the people to work on, in groups of ``LANES``; the last one may be smaller.
-    people : (n, dim) float32
-        Their vectors.
-    item_indptr, item_columns, item_values : (n_items + 1,) int64, (nnz,) int32, (nnz,) float32
-        Item table as CSR, columns ascending within a row; finite, or an item is nobody's candidate.
-    item_bias : (n_items,) float32
-        Added to everybody's scores; zeros where the model has none.
+    order : (n,) int64
+        The people, in the order in which they form groups.
+    people, lengths : (n, dim) float32, (n,) float64
+        Their vectors, and the Euclidean lengths of these.
     base : (n,) float32
         Added to all scores of a person.
+    floors : (n,) float32
+        Scores that a person's items must exceed; NaN for none.
     rows : (n,) int64
         Rows of ``exclude``.
     exclude_indptr, exclude_items : (n_rows + 1,) int64, (m,) int32
         For every row the items that are no candidates, as CSR, ascending within a row.
+    items : (m,) int32
+        The items to rank, ascending.
+    item_indptr, item_columns, item_values : (n_items + 1,) int64, (nnz,) int32, (nnz,) float32
+        Item table as CSR, columns ascending within a row; finite, or an item is nobody's candidate.
+    item_bias : (n_items,) float32
+        Added to everybody's scores; zeros where the model has none.
+    item_bounds : (n_items,) float64
+        Times a person's length, no less than the item's score; infinite where no such bound is known. An
+        item that cannot be among the best of anybody in a group is passed over.
     ids : (n, k) int32
         Written: item rows; ties go to the lower row.
     scores : (n, k) float32
@@ -105,50 +133,72 @@ def rank_rows(
     counts : (n,) int64
         Written: how many of the k slots are in use. The slots behind are left as they were.
     """
-    dim, n_items, k = people.shape[1], len(item_bias), ids.shape[1]
+    dim, k = people.shape[1], ids.shape[1]
     columns = np.zeros((dim, LANES), np.float32)
     lanes = np.empty(LANES, np.float32)
-    # What an item's score must not lie at or below; NaN, which nothing lies at, for a list that is not full.
+    above = np.empty(LANES, np.bool_)
+    eights = above.view(np.uint64)  # eight flags at a time: few items are among anybody's best
+    # What a score must not lie at or below; NaN, which nothing lies at, for a list that is not full.
     threshold = np.empty(LANES, np.float32)
     bases = np.zeros(LANES, np.float32)
-    next_excluded = np.zeros(LANES, np.int64)
-    for first in range(LANES * start, min(LANES * stop, len(people)), LANES):
-        n = min(LANES, len(people) - first)
-        threshold[:n], threshold[n:] = np.nan, np.inf
+    next_excluded = np.empty(LANES, np.int64)
+    for first in range(LANES * start, min(LANES * stop, len(order)), LANES):
+        group = order[first : first + LANES]
+        n = len(group)
+        threshold[n:] = np.inf  # lanes that nobody is in
         for lane in range(n):
+            person = group[lane]
             for column in range(dim):
-                columns[column, lane] = people[first + lane, column]
-            bases[lane] = base[first + lane]
-            next_excluded[lane] = exclude_indptr[rows[first + lane]]
-            counts[first + lane] = 0
-        for item in range(n_items):
+                columns[column, lane] = people[person, column]
+            threshold[lane], bases[lane] = floors[person], base[person]
+            next_excluded[lane] = exclude_indptr[rows[person]]
+            counts[person] = 0
+        limit = -np.inf
+        for position in range(len(items)):
+            if position % LANES == 0:
+                limit = _least_bound(threshold, lengths[group], n)
+            item = items[position]
+            if item_bounds[item] < limit:
+                continue
             lanes[:] = 0
-            for entry in range(item_indptr[item], item_indptr[item + 1]):
-                column, value = item_columns[entry], item_values[entry]
+            entry, end = item_indptr[item], item_indptr[item + 1]
+            while entry + 4 <= end:
+                # Four columns in one go through the lanes; the order of the additions is the same.
+                a, b = columns[item_columns[entry]], columns[item_columns[entry + 1]]
+                c, d = columns[item_columns[entry + 2]], columns[item_columns[entry + 3]]
+                p, q = item_values[entry], item_values[entry + 1]
+                r, s = item_values[entry + 2], item_values[entry + 3]
                 for lane in range(LANES):
-                    lanes[lane] += value * columns[column, lane]
-            bias, n_above = item_bias[item], 0
+                    lanes[lane] = (((lanes[lane] + p * a[lane]) + q * b[lane]) + r * c[lane]) + s * d[lane]
+                entry += 4
+            while entry < end:
+                a, p = columns[item_columns[entry]], item_values[entry]
+                for lane in range(LANES):
+                    lanes[lane] += p * a[lane]
+                entry += 1
+            bias = item_bias[item]
+            # Items come in ascending order, so that one that only equals the worst kept is worse.
             for lane in range(LANES):
                 lanes[lane] = (lanes[lane] + bias) + bases[lane]
-                n_above += not lanes[lane] <= threshold[lane]
-            if n_above == 0:
-                continue
-            for lane in range(n):
-                # Items come in ascending order, so that one that only equals the worst kept is worse.
-                if lanes[lane] <= threshold[lane] or np.isnan(lanes[lane]):
+                above[lane] = not lanes[lane] <= threshold[lane]
+            for eight in range(LANES // 8):
+                if eights[eight] == 0:
                     continue
-                person = first + lane
-                entry, end = next_excluded[lane], exclude_indptr[rows[person] + 1]
-                while entry < end and exclude_items[entry] < item:
-                    entry += 1
-                next_excluded[lane] = entry
-                if entry < end and exclude_items[entry] == item:
-                    continue
-                counts[person] = _keep(lanes[lane], item, scores[person], ids[person], counts[person])
-                if counts[person] == k:
-                    threshold[lane] = scores[person, 0]
+                for lane in range(8 * eight, min(8 * eight + 8, n)):
+                    if not above[lane] or np.isnan(lanes[lane]):
+                        continue
+                    person = group[lane]
+                    entry, end = next_excluded[lane], exclude_indptr[rows[person] + 1]
+                    while entry < end and exclude_items[entry] < item:
+                        entry += 1
+                    next_excluded[lane] = entry
+                    if entry < end and exclude_items[entry] == item:
+                        continue
+                    counts[person] = _keep(lanes[lane], item, scores[person], ids[person], counts[person])
+                    if counts[person] == k:
+                        threshold[lane] = scores[person, 0]
         for lane in range(n):
-            _put_in_order(scores[first + lane], ids[first + lane], counts[first + lane])
+            _put_in_order(scores[group[lane]], ids[group[lane]], counts[group[lane]])
 
 
 @njit(cache=True, nogil=True)

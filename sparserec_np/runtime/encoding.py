@@ -129,7 +129,7 @@ def degree_weighted_sum(
     shares = np.maximum(data.popularity[rows], 1.0) ** -item_power * len(rows) ** -length_power
     if weights is not None:
         shares = shares * weights
-    return Person(_scaled(shares @ items.dense(rows), norm), 0.0)
+    return Person(_scaled(items.weighted_sum(rows, shares), norm), 0.0)
 
 
 def ratings(

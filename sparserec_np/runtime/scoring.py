@@ -88,13 +88,24 @@ class TableScorer:
     def dense(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
         """Copy some rows into a dense array, shape (len(rows), dim)."""
         table = self.table
-        starts = table.indptr[rows].astype(np.intp)
-        lengths = table.indptr[rows + 1].astype(np.intp) - starts
+        lengths, entries = self._entries(rows)
         block = np.zeros((len(rows), table.dim), np.float32)
-        before = np.cumsum(lengths) - lengths
-        entries = np.repeat(starts - before, lengths) + np.arange(lengths.sum())
         block[np.repeat(np.arange(len(rows)), lengths), table.indices[entries]] = table.values[entries]
         return block
+
+    def weighted_sum(self, rows: NDArray[np.integer], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum rows, each times its weight, one after the other in float64, shape (dim,)."""
+        lengths, entries = self._entries(rows)
+        products = np.repeat(weights, lengths) * self.table.values[entries]
+        total: NDArray[np.float64] = np.bincount(self.table.indices[entries], products, self.table.dim)
+        return total
+
+    def _entries(self, rows: NDArray[np.integer]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """How many entries some rows have, and where these are."""
+        starts = self.table.indptr[rows].astype(np.intp)
+        lengths = self.table.indptr[rows + 1].astype(np.intp) - starts
+        before = np.cumsum(lengths) - lengths
+        return lengths, np.repeat(starts - before, lengths) + np.arange(lengths.sum())
 
     def dots(self, vector: Vector) -> NDArray[np.float32]:
         """Dot products of a sparse vector with every row, shape (n_rows,)."""

@@ -14,24 +14,30 @@ def best_by_sorting(candidates, k):
     return qualified[np.argsort(-candidates[qualified], kind="stable")][:k]
 
 
-def ranked(people, items, k, *, bias=None, base=None, exclude=None):
+def ranked(people, items, k, *, bias=None, bounds=None, base=None, exclude=None, order=None, floors=None):
     """Call the kernel with arrays of the right types; ``items`` is CSR."""
     n, n_items = len(people), items.shape[0]
+    people = np.asarray(people, np.float32)
     exclude = sparse.csr_array((n, n_items)) if exclude is None else exclude
     ids, scores = np.full((n, k), -7, np.int32), np.full((n, k), 99, np.float32)
     counts = np.full(n, -1, np.int64)
     rank_rows(
         0,
         -(-n // LANES),
-        np.asarray(people, np.float32),
+        np.arange(n) if order is None else order,
+        people,
+        np.linalg.norm(people.astype(np.float64), axis=1),
+        np.zeros(n, np.float32) if base is None else base,
+        np.full(n, np.nan, np.float32) if floors is None else floors,
+        np.arange(n),
+        exclude.indptr.astype(np.int64),
+        exclude.indices.astype(np.int32),
+        np.arange(n_items, dtype=np.int32),
         items.indptr.astype(np.int64),
         items.indices.astype(np.int32),
         items.data.astype(np.float32),
         np.zeros(n_items, np.float32) if bias is None else bias,
-        np.zeros(n, np.float32) if base is None else base,
-        np.arange(n),
-        exclude.indptr.astype(np.int64),
-        exclude.indices.astype(np.int32),
+        np.full(n_items, np.inf) if bounds is None else bounds,
         ids,
         scores,
         counts,
@@ -97,11 +103,19 @@ def test_lists_leave_out_what_is_excluded(seed, k, n):
     people = rng.integers(-1, 2, (n, 4)).astype(np.float32)
     items = sparse.csr_array(rng.integers(-1, 2, (20, 4)).astype(np.float32))
     exclude = sparse.csr_array((rng.random((n, 20)) < rng.random((n, 1))).astype(np.float32))
-    ids, _, counts = ranked(people, items, k, exclude=exclude)
+    ids, _, counts = ranked(people, items, k, exclude=exclude, order=rng.permutation(n))
     scores = people @ items.toarray().T
     scores[exclude.toarray() > 0] = np.nan
     for person in range(n):
         np.testing.assert_array_equal(ids[person, : counts[person]], best_by_sorting(scores[person], k))
+
+
+def test_items_must_exceed_the_floor():
+    candidates = np.array([2, 5, 3, 2, 4, 3], np.float32)
+    nothing = sparse.csr_array((6, 1), dtype=np.float32)
+    ids, _, counts = ranked(np.zeros((1, 1)), nothing, 4, bias=candidates, floors=np.float32([3]))
+    assert counts[0] == 2
+    assert ids[0, :2].tolist() == [1, 4]
 
 
 def test_rows_are_spread_and_histories_summed():
@@ -118,3 +132,16 @@ def test_rows_are_spread_and_histories_summed():
     sum_histories(0, 4, starts, ends, histories.indices, shares, factors, *table, out)
     expected = factors[:, None] * ((histories.toarray() > 0) * shares)[rows] @ items.toarray()
     np.testing.assert_allclose(out, expected, rtol=1e-6)
+
+
+def test_items_below_their_bound_are_passed_over():
+    rng = np.random.default_rng(3)
+    people = np.abs(rng.normal(size=(LANES + 3, 4))).astype(np.float32)
+    items = sparse.csr_array((np.abs(rng.normal(size=(900, 4))) * rng.random((900, 1))).astype(np.float32))
+    lengths = np.sqrt((items.toarray().astype(np.float64) ** 2).sum(axis=1))
+    expected = ranked(people, items, 5)
+    for one, other in zip(ranked(people, items, 5, bounds=1.00001 * lengths), expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    # Bounds are believed: items said to be worth nothing are not looked at once the lists are full.
+    ids, _, _ = ranked(people, items, 5, bounds=np.where(np.arange(900) < LANES, np.inf, 0.0))
+    assert ids.max() < LANES
