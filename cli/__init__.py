@@ -15,7 +15,7 @@ from .output import examples
 _SUMMARIES = {
     "fit": "Train a sparse model on a file of interactions.",
     "evaluate": "Measure a model on held-out interactions.",
-    "recommend": "Recommend items to a user, or to someone with a given history.",
+    "recommend": "Recommend items to a user, to someone with a given history, or to all users.",
     "similar": "Find the items or users most similar to one.",
     "info": "Show what is in a model file.",
     "export": "Write a model file again, smaller, and say what that costs.",

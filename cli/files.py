@@ -1,11 +1,14 @@
-"""Model files on the command line: where one may be written, how precisely, and what takes its bytes."""
+"""Files on the command line: where one may be written, and whole; how precisely, and what takes its bytes."""
 
 from __future__ import annotations
 
 import os
 import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 
@@ -72,6 +75,25 @@ def check_output(path: Path, source: str, force: bool) -> None:
         raise SettingError(f"there is no folder {path.parent} to write {path.name} to; make it first")
     if not os.access(path.parent, os.W_OK):
         raise SettingError(f"the folder {path.parent} is not writable; give another path as --output")
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for writing that gets its name once all is written; until then, what was there stays."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp lets nobody else read; a file is as readable as the umask says.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
 
 
 def parts_of(path: Path) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The progress bar of ``fit``: one line on a terminal, nothing anywhere else."""
+"""Progress: one line on a terminal, nothing anywhere else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,73 @@ from .output import duration, title
 _BAR = 24
 
 
-class Progress:
+class _Line:
+    """A line that is drawn over and over; use it as a context manager around the work.
+
+    Parameters
+    ----------
+    stream : text stream, optional
+        Where to draw, standard error by default; if it is no terminal nothing is written.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._visible = self._stream.isatty()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._visible:
+            self._stream.write("\n")
+            self._stream.flush()
+
+    def _draw(self, share: float, text: str) -> None:
+        if not self._visible:
+            return
+        filled = int(_BAR * share)
+        line = f"[{'#' * filled}{'.' * (_BAR - filled)}] {text}"
+        # One column stays free: a cursor in the last one wraps on some terminals.
+        width = shutil.get_terminal_size().columns - 1
+        self._stream.write("\r" + line[:width].ljust(width))
+        self._stream.flush()
+
+
+class Bar(_Line):
+    """Shows how much of some work is done.
+
+    Parameters
+    ----------
+    what : str
+        What is counted, such as ``"users"``.
+    total : int
+        How many there are.
+    stream : text stream, optional
+        Where to draw, standard error by default; if it is no terminal nothing is written.
+    """
+
+    def __init__(self, what: str, total: int, stream: TextIO | None = None) -> None:
+        super().__init__(stream)
+        self._what, self._total, self._done = what, total, 0
+        self._started = time.monotonic()
+
+    def __enter__(self) -> Bar:
+        self.advance(0)
+        return self
+
+    def advance(self, n: int) -> None:
+        """Show that `n` more are done."""
+        self._done += n
+        text = f"{self._done:,} of {self._total:,} {self._what}"
+        if 0 < self._done < self._total:
+            pace = (time.monotonic() - self._started) / self._done
+            text += f"  {duration((self._total - self._done) * pace)} left"
+        self._draw(self._done / max(self._total, 1), text)
+
+
+class Progress(_Line):
     """Shows each epoch on a terminal; use it as a context manager around the training.
 
     Parameters
@@ -26,9 +92,8 @@ class Progress:
     """
 
     def __init__(self, refits: bool = False, stream: TextIO | None = None) -> None:
+        super().__init__(stream)
         self._refits = refits
-        self._stream = sys.stderr if stream is None else stream
-        self._visible = self._stream.isatty()
         self._name, self._epochs = "epoch", 0
         self._first = self._last = 0
         self._first_ended = 0.0
@@ -36,16 +101,6 @@ class Progress:
     def __enter__(self) -> Progress:
         self._draw(0, "preparing")
         return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._visible:
-            self._stream.write("\n")
-            self._stream.flush()
 
     def update(self, record: Mapping[str, Any]) -> None:
         """Show the record of an epoch that has just ended; the callback of ``fit``."""
@@ -66,13 +121,3 @@ class Progress:
             parts += [f"{duration(left * pace)} left at most"] if left else []
         self._last = epoch
         self._draw(epoch / self._epochs, "  ".join(parts))
-
-    def _draw(self, share: float, text: str) -> None:
-        if not self._visible:
-            return
-        filled = int(_BAR * share)
-        line = f"[{'#' * filled}{'.' * (_BAR - filled)}] {text}"
-        # One column stays free: a cursor in the last one wraps on some terminals.
-        width = shutil.get_terminal_size().columns - 1
-        self._stream.write("\r" + line[:width].ljust(width))
-        self._stream.flush()

@@ -97,8 +97,7 @@ class TableScorer:
         """Sum rows, each times its weight, one after the other in float64, shape (dim,)."""
         lengths, entries = self._entries(rows)
         products = np.repeat(weights, lengths) * self.table.values[entries]
-        total: NDArray[np.float64] = np.bincount(self.table.indices[entries], products, self.table.dim)
-        return total
+        return np.asarray(np.bincount(self.table.indices[entries], products, self.table.dim), np.float64)
 
     def _entries(self, rows: NDArray[np.integer]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """How many entries some rows have, and where these are."""

@@ -1,7 +1,14 @@
 import csv
+import gzip
 import io
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
+from sparserec_np.cli.files import written_whole
+from sparserec_np.cli.progress import Bar
 
 
 def test_user_gets_unseen_items_best_first(run, model):
@@ -97,3 +104,135 @@ def test_control_characters_in_ids_do_not_reach_the_terminal(run, save_known):
     assert "\x1b" not in text
     assert r"'\x1b[2J'" in text
     assert r"'b\nc'" in text
+
+
+EVERYBODY = [
+    ["user", "item", "score", "rank"],
+    *(
+        [user, item, score, rank]
+        for user, items in {"10": "23", "20": "23", "30": "56", "40": "56"}.items()
+        for item, rank in zip(items, "12", strict=True)
+        for score in [{"10": "21", "20": ["1", "0.5"], "30": "21", "40": "42"}[user][int(rank) - 1]]
+    ),
+]
+
+
+def test_all_users_to_a_file(run, model, tmp_path):
+    output = tmp_path / "recs.csv"
+    text = run("recommend", model, "--all", "-k", 2, "--output", output).stdout
+    assert text == f"8 recommendations for 4 users: {output}\n"
+    assert list(csv.reader(output.open(newline=""))) == EVERYBODY
+
+
+def test_all_users_to_standard_output_and_compressed(run, model, tmp_path):
+    text = run("recommend", model, "--all", "-k", 2).stdout
+    assert list(csv.reader(io.StringIO(text))) == EVERYBODY
+    run("recommend", model, "--all", "-k", 2, "--output", tmp_path / "recs.csv.gz")
+    assert gzip.decompress((tmp_path / "recs.csv.gz").read_bytes()).decode() == text
+
+
+def test_all_users_as_parquet(run, named_model, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra arrow")
+    run("recommend", named_model, "--all", "-k", 2, "--output", tmp_path / "recs.parquet")
+    table = parquet.read_table(tmp_path / "recs.parquet")
+    assert table.schema.names == EVERYBODY[0]
+    assert table.column("user").to_pylist() == [name for name in ("ann", "bob", "cat", "dan") for _ in "12"]
+    assert table.column("item").to_pylist()[-2:] == ["Up", "Yes, please"]
+    assert table.column("rank").to_pylist() == [1, 2] * 4
+
+
+def test_parquet_needs_an_extra(run, model, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    message = run("recommend", model, "--all", "--output", tmp_path / "recs.parquet", code=1).stderr
+    assert "pip install 'sparserec-np[arrow]'" in message
+    assert [path.name for path in tmp_path.iterdir()] == ["model.srec"]
+
+
+def test_all_users_choose_as_one_user_does(run, named_model, tmp_path):
+    output = tmp_path / "recs.csv"
+    run("recommend", named_model, "--all", "--candidates", 'Up,"Yes, please",Heat', "--exclude", "Up",
+        "--include-seen", "--output", output)  # fmt: skip
+    rows = list(csv.DictReader(output.open(newline="")))
+    assert [row["item"] for row in rows if row["user"] == "cat"] == ["Yes, please", "Heat"]
+
+
+def test_all_users_do_not_overwrite(run, model, tmp_path):
+    output = tmp_path / "recs.csv"
+    output.write_text("mine")
+    assert "--force" in run("recommend", model, "--all", "--output", output, code=1).stderr
+    assert output.read_text() == "mine"
+    run("recommend", model, "--all", "--output", output, "--force")
+    assert output.read_text().startswith("user,item")
+    assert "is the data" in run("recommend", model, "--all", "--output", model, "--force", code=1).stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--all", "--user", "10"],
+        ["--all", "--json"],
+        ["--all", "--weights", "1"],
+        ["--user", "10", "--jobs", "2"],
+    ],
+)
+def test_what_does_not_go_with_all(run, model, arguments):
+    assert "--all" in run("recommend", model, *arguments, code=2).stderr
+
+
+def test_a_file_is_whole_or_not_there(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"before")
+
+    def interrupted():
+        with written_whole(path) as file:
+            file.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_bytes() == b"before"
+    with written_whole(path) as file:
+        file.write(b"after")
+        assert path.read_bytes() == b"before"
+    assert path.read_bytes() == b"after"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+def test_ctrl_c_leaves_no_file(model, tmp_path):
+    script = """
+import sys, time
+from sparserec_np.cli import main
+import sparserec_np.batch as batch
+def recommend_all(*_, given=batch.recommend_all, **choice):
+    yield from given(*_, **choice)
+    print("writing", flush=True)
+    time.sleep(1000)
+batch.recommend_all = recommend_all
+main.main()
+"""
+    output = tmp_path / "recs.csv"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, "recommend", str(model), "--all", "--output", str(output)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "writing\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "Interrupted.\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.srec"]
+
+
+def test_progress_on_a_terminal_alone():
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    for stream, expected in ((Terminal(), "4 of 4 users"), (io.StringIO(), "")):
+        with Bar("users", 4, stream) as bar:
+            bar.advance(1)
+            bar.advance(3)
+        assert expected in stream.getvalue()
+        assert bool(stream.getvalue()) == bool(expected)
