@@ -20,6 +20,7 @@ _SUMMARIES = {
     "info": "Show what is in a model file.",
     "export": "Write a model file again, smaller, and say what that costs.",
     "bundle": "Make a folder with a model and its NumPy-only runtime, to copy to a device.",
+    "convert": "Read a file of interactions into a folder that opens at once and need not fit into memory.",
     "demo": "See it work: generate interactions, fit, evaluate, recommend.",
 }
 

@@ -50,9 +50,15 @@ def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def read(path: str, **options: Any) -> Interactions:
-    """Read a file of interactions, ``-`` for standard input, as the `reading_options` say."""
+    """Read a file of interactions, ``-`` for standard input, as the options say; or open a folder of them."""
     from sparserec_np.data import Interactions
 
+    if path != "-" and Path(path).is_dir():
+        given = [name for name in READING if options[name] is not None]
+        if given:
+            flag = given[0].replace("_", "-")
+            raise click.UsageError(f"--{flag} says how to read a file; the folder {path} was made from one")
+        return Interactions.from_dir(path)
     choices = {role: _position_or_name(options[f"{role}_column"]) for role in _COLUMNS}
     sep = options["sep"]
     return Interactions.from_csv(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from sparserec_np.data.arrays import id_array, number_array, number_ids, weight_array
+from sparserec_np.data.folder import read_folder, write_folder
 from sparserec_np.data.pairs import NO_WEIGHT, Ids, Rows, canonical_csr, make_pairs
 from sparserec_np.data.reader import read_table
 from sparserec_np.data.sniff import SEPARATORS, ColumnChoice
@@ -49,6 +51,21 @@ class ReadSummary:
     separator: str | None = None
     header: bool | None = None
 
+    @classmethod
+    def from_plain(cls, plain: Any, source: str) -> ReadSummary:
+        """Take a summary from a folder at `source`; what does not make sense is left out: it only informs."""
+        kept = plain if isinstance(plain, dict) else {}
+        try:
+            return cls(
+                source=f"{kept['source']}, by way of {source}",
+                n_rows=int(kept["n_rows"]),
+                dropped={str(reason): int(count) for reason, count in kept["dropped"].items()},
+                merged=int(kept["merged"]),
+                columns={str(role): str(name) for role, name in kept["columns"].items()},
+            )
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return cls(source=source, n_rows=0)
+
     def lines(self) -> list[str]:
         """Return the summary in words, a line for each thing worth knowing."""
         lines = [f"{self.n_rows:,} rows from {self.source}"]
@@ -69,7 +86,7 @@ class ReadSummary:
 class Interactions:
     """Interactions of users with items, one for each pair that occurs.
 
-    Made by `from_csv`, `from_arrays` or `from_matrix`.
+    Made by `from_csv`, `from_arrays`, `from_matrix` or `from_dir`.
 
     Attributes
     ----------
@@ -299,6 +316,68 @@ class Interactions:
                 merged=n_stored - n_distinct,
             ),
         )
+
+    @classmethod
+    def from_dir(cls, path: str | os.PathLike[str]) -> Interactions:
+        """Open a folder that `to_dir` wrote: its arrays are mapped into memory, not read.
+
+        Parameters
+        ----------
+        path : path-like
+            The folder.
+
+        Returns
+        -------
+        Interactions
+            Of read-only arrays, which the system reads where they are looked at and drops when it needs the
+            memory.
+
+        Raises
+        ------
+        DataError
+            If it is no such folder or is damaged; the message names the file and what is wrong with it.
+        """
+        arrays, ids, header = read_folder(Path(path))
+        user_items = canonical_csr(
+            arrays["weights"], arrays["items"], arrays["indptr"], (header["n_users"], header["n_items"])
+        )
+        return cls(
+            user_items,
+            ids["user"],
+            ids["item"],
+            arrays.get("times"),
+            bool(header.get("weighted")),
+            ReadSummary.from_plain(header.get("summary"), str(path)),
+        )
+
+    def to_dir(self, path: str | os.PathLike[str], *, replace: bool = False) -> None:
+        """Write a folder of arrays for `from_dir`, whole or not at all.
+
+        It opens at once, however many interactions there are, and need not fit into memory.
+
+        Parameters
+        ----------
+        path : path-like
+            The folder, to be made; its parent exists.
+        replace : bool
+            Whether a folder of interactions that is there already may be replaced.
+
+        Raises
+        ------
+        SettingError
+            If something is there that may not be replaced.
+        OSError
+            If the folder cannot be written.
+        """
+        arrays: dict[str, NDArray[Any]] = {
+            "indptr": self.user_items.indptr,
+            "items": self.user_items.indices,
+            "weights": self.user_items.data,
+        }
+        if self.times is not None:
+            arrays["times"] = self.times
+        extra = {"weighted": self.weighted, "summary": asdict(self.summary)}
+        write_folder(Path(path), arrays, {"user": self.users, "item": self.items}, extra, replace=replace)
 
     @classmethod
     def _from_rows(

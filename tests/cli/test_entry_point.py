@@ -12,7 +12,7 @@ import pytest
 
 from sparserec_np.data import make_interactions
 
-COMMANDS = ("fit", "evaluate", "recommend", "similar", "info", "export", "bundle", "demo")
+COMMANDS = ("fit", "evaluate", "recommend", "similar", "info", "export", "bundle", "convert", "demo")
 PROGRAM = shutil.which("sparserec-np", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="sparserec-np is not installed: pip install -e .")

@@ -1,0 +1,42 @@
+"""``sparserec-np convert``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .interactions import read, reading_options, stem
+from .output import examples
+
+
+@click.command(
+    epilog=examples(
+        "sparserec-np convert data.csv.gz --output data.interactions",
+        "sparserec-np fit data.interactions",
+    )
+)
+@click.argument("data")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Folder to make. [default: <name of DATA>.interactions]"
+)
+@click.option("--force", is_flag=True, help="Replace the folder if it is one of interactions.")
+@reading_options
+def command(data: str, output: Path | None, force: bool, **reading: Any) -> None:
+    """Read the file of interactions DATA, "-" for standard input, into a folder of arrays.
+
+    Wherever a file of interactions is expected the folder may be given. It opens at once, and is read as it
+    is needed, so that it may be larger than the memory.
+    """
+    from sparserec_np.data.folder import check_target
+
+    path = Path(f"{stem(data)}.interactions") if output is None else output
+    check_target(path, force, "--force")
+    interactions = read(data, **reading)
+    interactions.to_dir(path, replace=force)
+    click.echo(f"{interactions.summary}")
+    click.echo(
+        f"{interactions.n_users:,} users, {interactions.n_items:,} items, "
+        f"{interactions.n_interactions:,} interactions: {path}"
+    )

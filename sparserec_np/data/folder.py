@@ -1,0 +1,287 @@
+"""Interactions as a folder of arrays: mapped into memory when opened, so that they may be larger than it.
+
+Version 1 holds these files; each array is a NumPy file of one dimension::
+
+    interactions.json       format, version, numbers, dtype and length of each array, and what was read
+    indptr.npy              int32 or int64, (n_users + 1,)   where each user's interactions start
+    items.npy               int32 or int64, (nnz,)           item rows, rising within each user
+    weights.npy             float32, (nnz,)                  above 0
+    [times.npy              float64, (nnz,)]
+    [user_ids.numbers.npy   or user_ids.text.npy and user_ids.offsets.npy; item_ids likewise: see `IdMap`]
+
+Nothing is unpickled. All of it is checked when a folder is opened, one block of users after the other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparserec_np.errors import DataError, ModelFormatError, SettingError
+from sparserec_np.runtime.ids import IdMap
+
+FORMAT, VERSION = "sparserec_np interactions", 1
+HEADER = "interactions.json"
+
+_DTYPES = {
+    "indptr": ("int32", "int64"),
+    "items": ("int32", "int64"),
+    "weights": ("float32",),
+    "times": ("float64",),
+}
+_ROLES = ("user", "item")
+_MAX_HEADER = 16 << 20
+# Interactions that are checked at a time.
+_BLOCK = 1 << 20
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def user_blocks(indptr: NDArray[np.integer], size: int = _BLOCK) -> Iterator[tuple[int, int]]:
+    """Cut users into blocks of about `size` interactions: yields the first user and the one after the last.
+
+    A user with more interactions than that is a block of their own.
+    """
+    n_users = len(indptr) - 1
+    start = 0
+    while start < n_users:
+        stop = int(np.searchsorted(indptr, int(indptr[start]) + size, side="right")) - 1
+        stop = min(max(stop, start + 1), n_users)
+        yield start, stop
+        start = stop
+
+
+def write_folder(
+    path: Path, arrays: Arrays, ids: Mapping[str, IdMap], extra: Mapping[str, Any], *, replace: bool
+) -> None:
+    """Write a folder, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; its parent exists.
+    arrays : dict of str to ndarray
+        ``indptr``, ``items``, ``weights`` and perhaps ``times``.
+    ids : mapping of str to IdMap
+        Of ``"user"`` and ``"item"``.
+    extra : mapping
+        Further plain JSON to keep.
+    replace : bool
+        Whether a folder of interactions that is there already may be replaced.
+
+    Raises
+    ------
+    SettingError
+        If something is there that may not be replaced.
+    OSError
+        If the folder cannot be written.
+    """
+    path = path.absolute()
+    check_target(path, replace)
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "n_users": len(ids["user"]),
+        "n_items": len(ids["item"]),
+        "n_interactions": len(arrays["items"]),
+        "ids": {role: ids[role].encoding for role in _ROLES},
+        **extra,
+    }
+    for role in _ROLES:
+        arrays = arrays | {f"{role}_ids.{part}": array for part, array in ids[role].tensors().items()}
+    header["arrays"] = {
+        name: {"dtype": array.dtype.name, "length": len(array)} for name, array in arrays.items()
+    }
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    try:
+        for name, array in arrays.items():
+            with open(folder / f"{name}.npy", "wb") as file:
+                np.save(file, array, allow_pickle=False)
+                file.flush()
+                os.fsync(file.fileno())
+        (folder / HEADER).write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
+        umask = os.umask(0)
+        os.umask(umask)
+        folder.chmod(0o777 & ~umask)  # mkdtemp lets nobody else in
+        if path.exists():
+            old = folder / "replaced"
+            path.rename(old)
+        folder.rename(path)
+    except BaseException:
+        if (folder / "replaced").exists() and not path.exists():
+            (folder / "replaced").rename(path)
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(path / "replaced", ignore_errors=True)
+
+
+def read_folder(path: Path) -> tuple[Arrays, dict[str, IdMap], dict[str, Any]]:
+    """Map a folder's arrays into memory, and check all of them.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+        Read-only: ``indptr``, ``items``, ``weights`` and perhaps ``times``.
+    ids : dict of str to IdMap
+        Of ``"user"`` and ``"item"``.
+    header : dict
+        What ``interactions.json`` says.
+
+    Raises
+    ------
+    DataError
+        If it is no such folder, or is damaged; the message names the file and what is wrong with it.
+    """
+    header = _read_header(path)
+    described = header["arrays"]
+    missing = [name for name in ("indptr", "items", "weights") if name not in described]
+    if missing:
+        raise _damaged(path / HEADER, f"found no array {missing[0]!r}")
+    arrays = {name: _map(path / f"{name}.npy", name, entry) for name, entry in described.items()}
+    n_users, n_items, nnz = (header[name] for name in ("n_users", "n_items", "n_interactions"))
+    for name, length in (("indptr", n_users + 1), ("items", nnz), ("weights", nnz), ("times", nnz)):
+        if name in arrays and len(arrays[name]) != length:
+            raise _damaged(path / f"{name}.npy", f"found {len(arrays[name]):,} values; expected {length:,}")
+    ids = {role: _ids(path, role, arrays, header) for role in _ROLES}
+    _check_rows(path, arrays, n_items)
+    return {name: array for name, array in arrays.items() if name in _DTYPES}, ids, header
+
+
+def check_target(path: Path, replace: bool, how: str = "replace=True") -> None:
+    """Refuse to write where something is that may not be replaced.
+
+    Parameters
+    ----------
+    path : Path
+        The folder to be written.
+    replace : bool
+        Whether a folder of interactions may be replaced.
+    how : str
+        How to say that it may.
+
+    Raises
+    ------
+    SettingError
+        If something else is there, or there is no folder to write to.
+    """
+    if not path.absolute().parent.is_dir():
+        raise SettingError(f"there is no folder {path.parent} to write {path.name} to; make it first")
+    if not path.exists() and not path.is_symlink():
+        return
+    if not (path / HEADER).is_file():
+        raise SettingError(f"{path} exists and is no folder of interactions; give another path")
+    if not replace:
+        raise SettingError(f"{path} exists; give {how} to replace it, or another path")
+
+
+def _damaged(file: Path, found: str) -> DataError:
+    return DataError(f"{file}: {found}; the folder is damaged: make it again from its source")
+
+
+def _read_header(path: Path) -> dict[str, Any]:
+    file = path / HEADER
+    try:
+        if file.stat().st_size > _MAX_HEADER:
+            raise _damaged(file, f"found more than {_MAX_HEADER:,} bytes")
+        header = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: found no {HEADER} in it; expected a folder that Interactions.to_dir wrote; give a file "
+            "of interactions, or such a folder"
+        ) from None
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}; give a folder that can") from error
+    except (ValueError, RecursionError):
+        raise _damaged(file, "found no JSON") from None
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise DataError(f"{file}: found another format than {FORMAT!r}; expected a folder of interactions")
+    if header.get("version") != VERSION:
+        raise DataError(
+            f"{file}: found version {header.get('version')!r}; this sparserec_np reads {VERSION}: make the "
+            "folder again, or use the sparserec_np that wrote it"
+        )
+    for name in ("n_users", "n_items", "n_interactions"):
+        if type(header.get(name)) is not int or header[name] < 1:
+            raise _damaged(file, f"found {header.get(name)!r} as {name}")
+    described = header.get("arrays")
+    if not isinstance(described, dict) or not isinstance(header.get("ids"), dict):
+        raise _damaged(file, "found no description of the arrays")
+    for name, entry in described.items():
+        known = _DTYPES.get(name)
+        if not isinstance(entry, dict) or (known and entry.get("dtype") not in known):
+            raise _damaged(file, f"found {entry!r} as the description of {name}")
+        if known is None and name.split(".")[0] not in ("user_ids", "item_ids"):
+            raise _damaged(file, f"found an array {name!r}, which has no place here")
+        if Path(name).name != name:
+            raise _damaged(file, f"found an array {name!r}, which is no file of this folder")
+    return header
+
+
+def _map(file: Path, name: str, entry: Mapping[str, Any]) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = np.lib.format.open_memmap(file, mode="r")
+    except FileNotFoundError:
+        raise _damaged(file, "the file is missing") from None
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}; give a folder that can") from error
+    except (ValueError, EOFError, TypeError, SyntaxError) as error:
+        raise _damaged(file, f"the file is truncated or damaged ({' '.join(str(error).split())})") from None
+    if array.ndim != 1 or array.dtype.name != entry.get("dtype"):
+        found = f"{array.dtype} of shape {array.shape}"
+        raise _damaged(file, f"found {found}; expected {entry.get('dtype')} in one dimension")
+    if len(array) != entry.get("length"):
+        raise _damaged(file, f"found {len(array):,} values; expected {entry.get('length')!r}")
+    return array.view(np.ndarray) if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _ids(path: Path, role: str, arrays: Arrays, header: Mapping[str, Any]) -> IdMap:
+    prefix = f"{role}_ids."
+    parts = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    try:
+        return IdMap.from_tensors(str(header["ids"].get(role)), parts, header[f"n_{role}s"], entity=role)
+    except ModelFormatError as error:
+        raise _damaged(path / f"{prefix}*.npy", str(error)) from None
+
+
+def _check_rows(path: Path, arrays: Arrays, n_items: int) -> None:
+    """Check row pointers, columns and values, a block of users at a time."""
+    indptr, items = arrays["indptr"], arrays["items"]
+    if indptr[0] != 0 or indptr[-1] != len(items):
+        found = f"found row pointers from {indptr[0]:,} to {indptr[-1]:,}; expected 0 to {len(items):,}"
+        raise _damaged(path / "indptr.npy", found)
+    falls = np.flatnonzero(indptr[1:] < indptr[:-1])
+    if falls.size:
+        raise _damaged(path / "indptr.npy", f"found that user row {falls[0]} ends before it starts")
+    for start, stop in user_blocks(indptr):
+        begin, end = int(indptr[start]), int(indptr[stop])
+        columns = items[begin:end]
+        if not len(columns):
+            continue
+        if columns.min() < 0 or columns.max() >= n_items:
+            found = f"found item rows {columns.min()} to {columns.max()}; expected 0 to {n_items - 1}"
+            raise _damaged(path / "items.npy", found)
+        rising = columns[1:] > columns[:-1]
+        firsts = indptr[start + 1 : stop].astype(np.int64) - begin
+        rising[firsts[(firsts > 0) & (firsts < len(columns))] - 1] = True
+        if not rising.all():
+            at = begin + int(rising.argmin()) + 1
+            row = int(np.searchsorted(indptr, at, side="right")) - 1
+            raise _damaged(path / "items.npy", f"found item rows that do not rise within user row {row}")
+        for name, least in (("weights", 0.0), ("times", -np.inf)):
+            values = arrays[name][begin:end] if name in arrays else np.ones(0)
+            with np.errstate(invalid="ignore"):
+                fine = np.isfinite(values) & (values > least)
+            if not fine.all():
+                at = int(fine.argmin())
+                expected = "a finite number" + (" above 0" if name == "weights" else "")
+                raise _damaged(
+                    path / f"{name}.npy", f"found {values[at]} at {begin + at}; expected {expected}"
+                )
