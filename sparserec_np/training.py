@@ -11,6 +11,7 @@ from scipy import sparse
 
 from sparserec_np.autograd import Parameter, Tape
 from sparserec_np.exploration import CosineSchedule, draw_probes, replace
+from sparserec_np.kernels.draws import take_examples
 from sparserec_np.losses import Loss
 from sparserec_np.optim import Optimizer
 from sparserec_np.sampling import NegativeSampler
@@ -126,9 +127,11 @@ class Trainer:
 
     def _run_step(self, batch: npt.NDArray[np.int64]) -> float:
         """One batch; returns its summed loss."""
-        users, positives, weights = (column[batch] for column in self._columns)
-        items = np.empty((len(batch), 1 + self.negatives), dtype=np.int32)
-        items[:, 0] = positives
+        n = len(batch)
+        users, weights = (np.empty(n, dtype=self._columns[i].dtype) for i in (0, 2))
+        items = np.empty((n, 1 + self.negatives), dtype=np.int32)
+        all_users, all_items, all_weights = self._columns
+        take_examples(batch, all_users, all_items, all_weights, users, items, weights)
         if self.negatives:
             self.sampler.fill(users, items)
 

@@ -7,7 +7,7 @@ that inactive entries can be judged without a dense gradient ever existing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -63,8 +63,8 @@ class Parameter:
         if self.slots is None:
             self.clear_probes()
         # Scratch with a number for each row. The counts are zero between calls.
-        self._counts = np.zeros(self.table.n_rows, dtype=np.int64)
-        self._places = np.empty(self.table.n_rows, dtype=np.int64)
+        self._counts = np.zeros(self.table.n_rows, dtype=np.int32)
+        self._places = np.empty(self.table.n_rows, dtype=self.table.indptr.dtype)
 
     def clear_probes(self) -> None:
         """Let no row be a probe row."""
@@ -78,7 +78,7 @@ class Parameter:
         -------
         gradient : TableGradient
             Values are 0.
-        places : int64 array (n_rows,)
+        places : int array (n_rows,)
             Where each touched row's values begin; valid until the next call.
         """
         touched = np.empty(min(len(rows), len(self._counts)) + 1, dtype=np.int64)
@@ -160,16 +160,16 @@ def _dot(left: Parameter, right: Parameter, rows: Rows, partners: Rows) -> Any:
         dot_pairs, pairing.n_blocks, *pairing.arrays, (pairing.most_owners, a.dim),
         layout.rows, *a.arrays, unsigned(partners).reshape(-1), *b.arrays, out.reshape(-1), min_share=2,
     )  # fmt: skip
-    return Kept(out, (layout.rows, pairing))
+    return Kept(out, (layout, pairing))
 
 
 def _dot_left_vjp(g: Any, answer: Kept, left: Parameter, right: Parameter, rows: Rows, partners: Rows) -> Any:
-    owners, pairing = answer.extra
-    gradient, places = left.new_gradient(rows)
+    layout, pairing = answer.extra
+    gradient = replace(layout, values=np.empty_like(layout.values))
     left.workers.run(
         dot_owners_vjp, pairing.n_blocks, *pairing.arrays, (pairing.most_owners, left.table.dim),
-        owners, *left.table.arrays[:2], unsigned(partners).reshape(-1), *right.table.arrays,
-        np.ascontiguousarray(g).reshape(-1), places, gradient.values, left.slots, left.accumulators,
+        layout.rows, *left.table.arrays[:2], unsigned(partners).reshape(-1), *right.table.arrays,
+        np.ascontiguousarray(g).reshape(-1), gradient.starts, gradient.values, left.slots, left.accumulators,
         min_share=2,
     )  # fmt: skip
     return gradient
@@ -178,12 +178,12 @@ def _dot_left_vjp(g: Any, answer: Kept, left: Parameter, right: Parameter, rows:
 def _dot_right_vjp(
     g: Any, answer: Kept, left: Parameter, right: Parameter, rows: Rows, partners: Rows
 ) -> Any:
-    owners, pairing = answer.extra
+    layout, pairing = answer.extra
     flat = unsigned(partners).reshape(-1)
     gradient, places = right.new_gradient(flat)
     right.workers.run_cuts(
         dot_partners_vjp, right.row_cuts(gradient), *pairing.arrays, (pairing.most_owners, right.table.dim),
-        owners, *left.table.arrays, flat, *right.table.arrays[:2],
+        layout.rows, *left.table.arrays, flat, *right.table.arrays[:2],
         np.ascontiguousarray(g).reshape(-1), places, gradient.values, right.slots, right.accumulators,
     )  # fmt: skip
     return gradient
@@ -271,12 +271,16 @@ def _partners_vjp(
         *table.arrays[:2], places, gradient.values,
     )  # fmt: skip
     if len(parameter.accumulators):
-        offsets = np.zeros(len(parameter.accumulators) + 1, dtype=np.int64)
-        probe_owners = np.empty(len(rows), dtype=np.uint32)
-        probe_weights = np.empty(len(rows), dtype=table.data.dtype)
-        group_probe_pairs(
-            pairing.pairs, pairing.owners, numbers, weights, parameter.slots, offsets,
-            probe_owners, probe_weights,
+        slots = parameter.slots[gradient.rows]
+        probed = slots >= 0
+        counts = np.zeros(len(parameter.accumulators), dtype=np.int64)
+        counts[slots[probed]] = gradient.counts[probed]
+        offsets = ends_of(counts)
+        probe_owners = np.empty(offsets[-1], dtype=np.uint32)
+        probe_weights = np.empty(offsets[-1], dtype=table.data.dtype)
+        workers.run_cuts(
+            group_probe_pairs, parameter.cuts(offsets), pairing.pairs, pairing.owners, numbers, weights,
+            parameter.slots, offsets[:-1].copy(), probe_owners, probe_weights,
         )  # fmt: skip
         workers.run_cuts(
             add_to_probes, parameter.cuts(offsets), offsets, probe_owners, probe_weights, dense,

@@ -70,9 +70,12 @@ def dot_pairs(
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def dot_owners_vjp(
     start, stop, blocks, starts, pairs, owners, wide_shape,
-    a_rows, a_indptr, a_columns, b_rows, b_indptr, b_columns, b_data, g, places, values, slots, probes,
+    a_rows, a_indptr, a_columns, b_rows, b_indptr, b_columns, b_data, g, value_starts, values, slots, probes,
 ):  # fmt: skip
-    """Gradient of ``A`` in ``dot_pairs``: ``Σ g[p] · B[b_rows[p]]`` over the pairs of an owner."""
+    """Gradient of ``A`` in ``dot_pairs``: ``Σ g[p] · B[b_rows[p]]`` over the pairs of an owner.
+
+    The stored entries of owner ``t`` have their numbers in ``values`` from ``value_starts[t]`` on.
+    """
     wide = np.zeros(wide_shape, dtype=values.dtype)
     for b in range(_u(start), _u(stop)):
         t, last = _u(blocks[b]), _u(blocks[b + _1])
@@ -83,7 +86,7 @@ def dot_owners_vjp(
                 wide[i, b_columns[q]] += weight * b_data[q]
         for owner in range(t, last):
             row, gradient = _u(a_rows[owner]), wide[owner - t]
-            v = _u(places[row])
+            v = _u(value_starts[owner])
             for q in range(_u(a_indptr[row]), _u(a_indptr[row + _1])):
                 values[v] = gradient[a_columns[q]]
                 v += _1
@@ -112,13 +115,14 @@ def dot_partners_vjp(
     """Gradient of the rows ``[low, high)`` of ``B`` in ``dot_pairs``: ``Σ g[p] · A[a_rows[owner of p]]``."""
     low, high = _u(low), _u(high)
     wide = np.zeros(wide_shape, dtype=values.dtype)
-    mine = np.empty(_most_pairs(blocks, starts) + _1, dtype=np.uint64)
+    mine = np.empty(_most_pairs(blocks, starts) + _1, dtype=np.uint32)
     for b in range(_u(len(blocks) - 1)):
         t, last = _u(blocks[b]), _u(blocks[b + _1])
         n_mine = _pairs_between(b_rows, pairs, _u(starts[t]), _u(starts[last]), low, high, mine)
         _spread_rows(wide, t, last, a_rows, a_indptr, a_columns, a_data)
         for m in range(n_mine):
-            p, owner = _u(pairs[mine[m]]), _u(owners[mine[m]])
+            k = _u(mine[m])
+            p, owner = _u(pairs[k]), _u(owners[k])
             row, weight, i = _u(b_rows[p]), g[p], owner - t
             v = _u(places[row])
             for q in range(_u(b_indptr[row]), _u(b_indptr[row + _1])):
@@ -190,12 +194,13 @@ def match_partners_vjp(
     ``Σ weights[p] · dense[owner of p]`` over the pairs ``p`` of a row.
     """
     low, high = _u(low), _u(high)
-    mine = np.empty(_most_pairs(blocks, starts) + _1, dtype=np.uint64)
+    mine = np.empty(_most_pairs(blocks, starts) + _1, dtype=np.uint32)
     for b in range(_u(len(blocks) - 1)):
         first, last = _u(starts[_u(blocks[b])]), _u(starts[_u(blocks[b + _1])])
         n_mine = _pairs_between(rows, pairs, first, last, low, high, mine)
         for m in range(n_mine):
-            p, owner = _u(pairs[mine[m]]), _u(owners[mine[m]])
+            k = _u(mine[m])
+            p, owner = _u(pairs[k]), _u(owners[k])
             row, weight = _u(rows[p]), weights[p]
             v = _u(places[row])
             for q in range(_u(indptr[row]), _u(indptr[row + _1])):
@@ -204,28 +209,18 @@ def match_partners_vjp(
 
 
 @njit(cache=True, nogil=True)
-def group_probe_pairs(pairs, owners, rows, weights, slots, offsets, probe_owners, probe_weights):
-    """Collect the pairs of probe rows by slot, in each the order in which they come.
+def group_probe_pairs(start, stop, pairs, owners, rows, weights, slots, places, probe_owners, probe_weights):
+    """Collect the pairs of the probe rows whose slots are in the part, by slot, in the order they come in.
 
-    ``offsets`` (one more than there are slots) comes in zeroed, and slot ``s`` then has the pairs from
-    ``offsets[s]`` to ``offsets[s + 1]``; the two outputs have room for all pairs.
+    The pairs of slot ``s`` are written from ``places[s]`` on, which moves to their end.
     """
     for k in range(_u(len(pairs))):
-        slot = slots[_u(rows[_u(pairs[k])])]
-        if slot >= 0:
-            offsets[_u(slot)] += 1
-    total = offsets.dtype.type(0)
-    for s in range(_u(len(offsets))):
-        total += offsets[s]
-        offsets[s] = total
-    # From the last pair to the first: what was a group's end becomes its start.
-    for k in range(len(pairs) - 1, -1, -1):
-        p = _u(pairs[_u(k)])
+        p = _u(pairs[k])
         slot = slots[_u(rows[p])]
-        if slot >= 0:
-            offsets[_u(slot)] -= 1
-            place = _u(offsets[_u(slot)])
-            probe_owners[place] = owners[_u(k)]
+        if start <= slot < stop:
+            place = _u(places[_u(slot)])
+            places[_u(slot)] += 1
+            probe_owners[place] = owners[k]
             probe_weights[place] = weights[p]
 
 
