@@ -1,0 +1,100 @@
+"""What training costs as the data grows: seconds an epoch for each interaction, memory for each stored entry.
+
+    python benchmarks/scaling.py [--millions 1 2 4 8] [--dim 64] [--density 0.1] [--threads 2]
+        [--mask random] [--json FILE]
+
+Generated interactions, 25 a user and 40 an item however many there are, so that the tables grow with them. A
+fresh process for each size trains BPR with one negative. Seconds are those of the faster of two epochs,
+exploration included, the kernels compiled before. Memory is what the peak of the process grew by over the
+loaded interactions and the compiled kernels: the mask, the tables, the optimizer's state, probes, batches.
+The mask is random unless asked for otherwise; the cost of the others is not that of training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import in_fresh_process, markdown, peak_bytes, write_json
+from scipy import sparse
+
+from sparserec_np import SparseBPR
+from sparserec_np.data import make_interactions
+from sparserec_np.kernels.workers import Workers
+from sparserec_np.losses import bpr
+from sparserec_np.models.fitting import build_trainer
+from sparserec_np.scorers import DotScorer
+from sparserec_np.training import Trainer
+
+
+def generated(n: int) -> sparse.csr_array:
+    """About ``n`` interactions."""
+    return make_interactions(n // 25, n // 40, n, random_state=0).user_items
+
+
+def made(pairs: sparse.csr_array, settings: dict[str, Any], workers: Workers) -> Trainer:
+    """Return a trainer that has not run yet."""
+    targets = np.ones(pairs.nnz, dtype=np.float32)
+    return build_trainer(settings, bpr, pairs, targets, np.random.SeedSequence(0), workers, DotScorer())
+
+
+def measure(millions: float, dim: int, density: float, mask: str, threads: int) -> dict[str, Any]:
+    """Train for two epochs."""
+    model = SparseBPR(loss="bpr", negatives=1, dim=dim, density=density, mask_init=mask, epochs=4)
+    settings = model.get_params()
+    pairs = generated(int(millions * 1e6))
+    with Workers(threads) as workers:
+        made(generated(20_000), settings, workers).run_epoch()  # compiles
+        loaded = peak_bytes()
+        trainer = made(pairs, settings, workers)
+        seconds = []
+        for _ in range(2):
+            start = time.perf_counter()
+            trainer.run_epoch()
+            seconds.append(time.perf_counter() - start)
+    return {
+        "interactions": pairs.nnz,
+        "stored": sum(side.parameter.table.nnz for side in trainer.sides),
+        "seconds": min(seconds),
+        "grown_bytes": peak_bytes() - loaded,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--millions", type=float, nargs="+", default=[1, 2, 4, 8])
+    parser.add_argument("--dim", type=int, default=64)
+    parser.add_argument("--density", type=float, default=0.1)
+    parser.add_argument("--mask", default="random", choices=["random", "nmf"])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    rows = [
+        in_fresh_process(measure, millions, args.dim, args.density, args.mask, args.threads)
+        for millions in args.millions
+    ]
+    first = rows[0]["seconds"] / rows[0]["interactions"]
+    print(
+        markdown(
+            ("interactions", "stored entries", "s an epoch", "ns each", "to the first", "bytes an entry"),
+            [
+                (
+                    f"{row['interactions']:,}",
+                    f"{row['stored']:,}",
+                    f"{row['seconds']:.2f}",
+                    f"{1e9 * row['seconds'] / row['interactions']:.0f}",
+                    f"{row['seconds'] / row['interactions'] / first:.2f}",
+                    f"{row['grown_bytes'] / row['stored']:.0f}",
+                )
+                for row in rows
+            ],
+        )
+    )
+    write_json(args.json, {"settings": {**vars(args), "json": None}, "result": rows})
+
+
+if __name__ == "__main__":
+    main()
