@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from sparserec_np.autograd import Var, dot, lookup, match, propagate
+from sparserec_np.autograd import Var, add_at, dot, lookup, match, propagate, square_lengths
 from sparserec_np.tables import SparseTable
 
 # Enough to know a mean by; more would only cost time.
@@ -133,11 +133,13 @@ class PropagationScorer:
         people = propagate(items, histories)
         if users is not None:
             people = people + lookup(users, distinct)
-        positives = np.ascontiguousarray(item_rows[:, :1])
-        own_share = np.zeros(item_rows.shape, dtype=np.float32)
-        own_share[:, 0] = self._of_item[positives[:, 0]] * self._of_user[user_rows]
-        itself = dot(items, items, positives[:, 0], positives)
-        scores: Var = match(people, items, owners, item_rows) - itself * own_share
+        positives = np.ascontiguousarray(item_rows[:, 0])
+        own_share = self._of_item[positives] * self._of_user[user_rows]
+        scores: Var = add_at(
+            match(people, items, owners, item_rows),
+            (slice(None), 0),
+            -square_lengths(items, positives) * own_share,
+        )
         return scores
 
     def represent(self, users: SparseTable | None, items: SparseTable, rows: Rows) -> sparse.csr_array:

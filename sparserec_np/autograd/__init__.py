@@ -4,6 +4,7 @@ from sparserec_np.autograd.check import DirectionalDerivative, check_gradients
 from sparserec_np.autograd.primitives import (
     absolute,
     add,
+    add_at,
     divide,
     exp,
     log,
@@ -22,7 +23,7 @@ from sparserec_np.autograd.primitives import (
     tanh,
     total,
 )
-from sparserec_np.autograd.sparse import Parameter, dot, lookup, match, propagate
+from sparserec_np.autograd.sparse import Parameter, dot, lookup, match, propagate, square_lengths
 from sparserec_np.autograd.tape import Primitive, Tape, Var
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Var",
     "absolute",
     "add",
+    "add_at",
     "check_gradients",
     "divide",
     "dot",
@@ -51,6 +53,7 @@ __all__ = [
     "sigmoid",
     "sqrt",
     "square",
+    "square_lengths",
     "subtract",
     "take",
     "tanh",

@@ -161,6 +161,35 @@ def _may_repeat(index: Any) -> bool:
 take = Primitive("take", _take, _take_vjp, None)
 
 
+def _add_at(x: Any, index: Any, y: Any) -> Any:
+    out = x.copy()
+    out[index] += y
+    return out
+
+
+add_at = Primitive(
+    "add_at",
+    _add_at,
+    lambda g, ans, x, index, y: g,
+    None,
+    lambda g, ans, x, index, y: _to_shape_of(y, g[index]),
+)
+add_at.__doc__ = """An array with something added to a part of it, ``x[index] + y``, and all else as it is.
+
+Parameters
+----------
+x : Var of array, or array
+index : int, slice, or tuple of them
+    What ``x[index]`` takes, no element of it twice.
+y : Var of array, array or number
+    Of the shape of ``x[index]``, or broadcast to it.
+
+Returns
+-------
+Var of array like ``x``
+"""
+
+
 def _power(x: Any, exponent: float) -> Any:
     return x**exponent
 

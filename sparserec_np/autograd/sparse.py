@@ -27,6 +27,8 @@ from sparserec_np.kernels.embedding import (
     match_owners_vjp,
     match_pairs,
     match_partners_vjp,
+    square_rows,
+    square_rows_vjp,
 )
 from sparserec_np.kernels.grouping import count_rows, counted_rows, lay_out, order_by_row
 from sparserec_np.kernels.workers import Workers
@@ -235,6 +237,40 @@ rows : int array (batch,)
 Returns
 -------
 Var of float array (batch, dim)
+"""
+
+
+def _square_lengths(parameter: Parameter, rows: Rows) -> Any:
+    table = parameter.table
+    _check_rows("rows", rows, 1, table)
+    out = np.empty(len(rows), dtype=table.data.dtype)
+    indptr, _, data = table.arrays
+    parameter.workers.run(square_rows, len(rows), indptr, data, unsigned(rows), out)
+    return out
+
+
+def _square_lengths_vjp(g: Any, ans: Any, parameter: Parameter, rows: Rows) -> TableGradient:
+    gradient, places = parameter.new_gradient(rows)
+    square_rows_vjp(
+        unsigned(rows), *parameter.table.arrays, np.ascontiguousarray(g), places, gradient.values,
+        parameter.slots, parameter.accumulators,
+    )  # fmt: skip
+    return gradient
+
+
+square_lengths = Primitive("square_lengths", _square_lengths, _square_lengths_vjp, None)
+square_lengths.__doc__ = """Squared lengths of table rows: ``out[e] = ‖table[rows[e]]‖²``.
+
+Parameters
+----------
+parameter : Var of Parameter, or Parameter
+    The table.
+rows : int array (batch,)
+    Row numbers, repeats allowed.
+
+Returns
+-------
+Var of float array (batch,)
 """
 
 

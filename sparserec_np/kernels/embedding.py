@@ -145,6 +145,33 @@ def _most_pairs(blocks, starts):
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
+def square_rows(start, stop, indptr, data, rows, out):
+    """``out[e] = ‖A[rows[e]]‖²`` for the examples of the part."""
+    for e in range(_u(start), _u(stop)):
+        row = _u(rows[e])
+        total = data.dtype.type(0)
+        for q in range(_u(indptr[row]), _u(indptr[row + _1])):
+            total += data[q] * data[q]
+        out[e] = total
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def square_rows_vjp(rows, indptr, columns, data, g, places, values, slots, probes):
+    """Gradient of ``A`` in ``square_rows``: ``Σ 2 g[e] · A[rows[e]]``; nothing for what is not stored."""
+    for e in range(_u(len(rows))):
+        row = _u(rows[e])
+        weight = g[e] + g[e]
+        v = _u(places[row])
+        for q in range(_u(indptr[row]), _u(indptr[row + _1])):
+            values[v] += weight * data[q]
+            v += _1
+        if slots[row] >= 0:
+            probe = probes[_u(slots[row])]
+            for q in range(_u(indptr[row]), _u(indptr[row + _1])):
+                probe[columns[q]] += weight * data[q]
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def gather_rows(start, stop, indptr, columns, data, rows, out):
     """``out[e] = A[rows[e]]`` as a dense row, for the examples of the part; ``out`` comes in zeroed."""
     for e in range(_u(start), _u(stop)):

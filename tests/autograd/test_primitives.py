@@ -163,3 +163,16 @@ def test_float32_stays_float32():
     loss = 0.5 * ag.total(ag.square(ag.log_sigmoid(x[:, :1] - x[:, 1:]))) + ag.mean(ag.logsumexp(x, axis=1))
     (gradient,) = tape.backward(loss, [x])
     assert loss.value.dtype == gradient.dtype == np.float32
+
+
+@pytest.mark.parametrize("index", [0, np.s_[:, 1], np.s_[1:, ::2], np.s_[..., 0]], ids=str)
+def test_adding_to_a_part(index):
+    x = normal(3, 4)
+    y = normal(*x[index].shape, seed=1)
+    ag.check_gradients(lambda a, b: ag.square(ag.add_at(a, index, b)), x, y)
+    ag.check_gradients(lambda a, b: ag.square(ag.add_at(a, index, b)), x, 0.7)
+    expected = x.copy()
+    expected[index] += y
+    before = x.copy()
+    np.testing.assert_array_equal(ag.add_at(x, index, y), expected)
+    np.testing.assert_array_equal(x, before)

@@ -66,6 +66,26 @@ def test_lookup_is_the_masked_dense_rows_forward_and_backward(density):
     np.testing.assert_array_equal(gradient.counts, [2, 1, 3])
 
 
+@pytest.mark.parametrize("density", DENSITIES)
+def test_square_lengths_are_those_of_the_masked_dense_rows(density):
+    table = random_table(7, 6, density, 1)
+    rows = np.array([6, 0, 0, 3, 6, 6])
+    g = np.random.default_rng(3).standard_normal(6)
+    parameter = probed(table, 4)
+    tape = ag.Tape()
+    p = tape.variable(parameter)
+    out = ag.square_lengths(p, rows)
+    np.testing.assert_allclose(out.value, (dense(table)[rows] ** 2).sum(axis=1), atol=1e-14)
+    (gradient,) = tape.backward(ag.total(out * g), [p])
+    full = np.zeros((7, 6))
+    np.add.at(full, rows, 2 * g[:, None] * dense(table)[rows])
+    np.testing.assert_allclose(dense_gradient(gradient, table), full, atol=1e-14)
+    found = accumulated(parameter)
+    probes = ~np.isnan(found[:, 0])
+    np.testing.assert_allclose(found[probes], full[probes], atol=1e-14)
+    ag.check_gradients(ag.square_lengths, table, rows)
+
+
 def test_gradients_have_the_tables_own_pattern():
     table = random_table(8, 5, 0.4)
     rows = np.array([1, 4, 4])
