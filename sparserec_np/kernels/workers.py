@@ -59,27 +59,30 @@ class Workers:
 
     def run_cuts(self, kernel: Callable[..., Any], cuts: Sequence[int], *args: Any) -> None:
         """Call ``kernel(cuts[p], cuts[p + 1], *args)`` for every part ``p``, at most ``n_jobs`` of them."""
-        # Handing a part over has to cost little beside the part: a bare queue takes a fifth of what an
-        # executor and its futures do.
-        ended: SimpleQueue[BaseException | None] = SimpleQueue()
-        pending = 0
-        for p in range(1, len(cuts) - 1):
-            if self._threads:
-                self._tasks.put((kernel, (cuts[p], cuts[p + 1], *args), ended))
-                pending += 1
-            else:
-                kernel(cuts[p], cuts[p + 1], *args)
+        # Handing a part over has to cost little beside the part: a bare queue, no executor and its futures.
         outcomes: list[BaseException | None] = []
+        bell: SimpleQueue[None] = SimpleQueue()
+        handed_over = 0
+        error = None
         try:
+            for p in range(1, len(cuts) - 1):
+                if self._threads:
+                    self._tasks.put((kernel, (cuts[p], cuts[p + 1], *args), outcomes, bell))
+                    handed_over += 1
+                else:
+                    kernel(cuts[p], cuts[p + 1], *args)
             kernel(cuts[0], cuts[1], *args)
-        except BaseException as error:
-            outcomes.append(error)
-        while pending:  # whatever happened here, no thread may write once the caller goes on
+        except BaseException as raised:
+            error = raised
+        # Whatever happened here, no thread may write once the caller goes on. The outcomes are counted, not
+        # the rings of the bell: of those Ctrl-C may swallow one.
+        while len(outcomes) < handed_over:
             try:
-                outcomes.append(ended.get())
-                pending -= 1
-            except KeyboardInterrupt as error:
-                outcomes.insert(0, error)
+                bell.get()
+            except KeyboardInterrupt as raised:
+                error = raised
+        if error is not None:
+            raise error
         for outcome in outcomes:
             if outcome is not None:
                 raise outcome
@@ -107,11 +110,12 @@ class Workers:
 def _serve(tasks: SimpleQueue[Any]) -> None:
     """Run what comes until there is None."""
     while (task := tasks.get()) is not None:
-        kernel, args, ended = task
+        kernel, args, outcomes, bell = task
+        outcome = None
         try:
             kernel(*args)
         except BaseException as error:
-            ended.put(error)
-        else:
-            ended.put(None)
-        del task, kernel, args, ended  # or the arrays would live until the next task
+            outcome = error
+        outcomes.append(outcome)
+        bell.put(None)
+        del task, kernel, args, outcomes, outcome  # or the arrays would live until the next task
