@@ -92,6 +92,26 @@ def as_csr(table: Any) -> Any:
     return sparse.csr_array(parts, shape=(table.n_rows, table.dim))
 
 
+def embedding_bytes(path: Path) -> int:
+    """Bytes of the tables in a model file."""
+    from sparserec_np.runtime.format import read_tensors
+
+    tensors, _ = read_tensors(path)
+    return sum(array.nbytes for name, array in tensors.items() if name.startswith(("users.", "items.")))
+
+
+def rounded(table: Any, precision: str) -> Any:
+    """Return a dense table as it comes back from float16, or from int8 with a scale per row."""
+    import numpy as np
+
+    if precision == "float32":
+        return table
+    if precision == "float16":
+        return table.astype(np.float16).astype(np.float32)
+    scale = np.abs(table).max(axis=1, keepdims=True) / np.float32(127)
+    return np.rint(table / np.where(scale > 0, scale, 1)) * scale
+
+
 def in_fresh_process(function: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
     """Call ``function(*args)`` in a new process; adds its seconds and its peak memory in bytes."""
     context = multiprocessing.get_context("spawn")
@@ -111,9 +131,9 @@ def in_fresh_process(function: Callable[..., dict[str, Any]], *args: Any) -> dic
 def _child(pipe: Any, function: Callable[..., dict[str, Any]], args: tuple[Any, ...]) -> None:
     start = time.perf_counter()
     result = function(*args)
-    # A function that loads data first tells its own seconds.
+    # A function that loads data first tells its own seconds; one that measures afterwards its own peak.
     result.setdefault("seconds", time.perf_counter() - start)
-    result["peak_bytes"] = peak_bytes()
+    result.setdefault("peak_bytes", peak_bytes())
     pipe.send(result)
     pipe.close()
 

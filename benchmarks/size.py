@@ -15,30 +15,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from common import as_csr, gowalla, markdown, trained, write_json
+from common import as_csr, embedding_bytes, gowalla, markdown, rounded, trained, write_json
 from scipy import sparse
 
 from sparserec_np import SparseBPR, metrics
 from sparserec_np.runtime import ModelData, load_model, save_model
-from sparserec_np.runtime.format import read_tensors
 
 Row = dict[str, Any]
 
 
-def embedding_bytes(path: Path) -> int:
-    """Bytes of the tables in a model file."""
-    tensors, _ = read_tensors(path)
-    return sum(array.nbytes for name, array in tensors.items() if name.startswith(("users.", "items.")))
-
-
-def rounded(table: sparse.csr_array, dtype: str) -> sparse.csr_array:
-    """Return a dense table as it comes back from float16, or from int8 with a scale per row."""
-    dense = table.toarray()
-    if dtype == "float16":
-        return sparse.csr_array(dense.astype(np.float16).astype(np.float32))
-    scale = np.abs(dense).max(axis=1, keepdims=True) / 127
-    return sparse.csr_array(np.rint(dense / np.where(scale > 0, scale, 1)) * scale)
+def in_precision(users: Any, items: Any, dtype: str) -> tuple[Any, Any]:
+    """Return dense tables, given as CSR, as they come back from a type."""
+    users, items = (sparse.csr_array(rounded(table.toarray(), dtype)) for table in (users, items))
+    return users, items
 
 
 def sparse_rows(model: ModelData, recall: Callable[[Any, Any], Row]) -> Iterator[Row]:
@@ -91,13 +80,12 @@ def main() -> None:
         users, items = as_csr(wide.users), as_csr(wide.items)
         dense[0] |= recall(users, items)
         for row, dtype in zip(dense[1:], ("float16", "int8"), strict=True):
-            row |= recall(rounded(users, dtype), rounded(items, dtype))
+            row |= recall(*in_precision(users, items, dtype))
     for dtype, per_entry, per_row in (("float32", 4, 0), ("float16", 2, 0), ("int8", 1, 4)):
         dim = max(1, round((budget / n_rows - per_row) / per_entry))
         narrow = model(dim=dim, density=1.0, grow_by="none")
         users, items = as_csr(narrow.users), as_csr(narrow.items)
-        if dtype != "float32":
-            users, items = rounded(users, dtype), rounded(items, dtype)
+        users, items = in_precision(users, items, dtype)
         row = {"storage": f"dense, dim {dim}, {dtype}", "bytes": n_rows * (dim * per_entry + per_row)}
         dense.append(row | recall(users, items))
 

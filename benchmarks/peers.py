@@ -1,0 +1,122 @@
+"""Peers of the quality benchmark: what there is without this library.
+
+Each function fits one method to the pattern of a CSR array ``user_items`` (values are ones) and returns what
+`fitted` describes. They use the threads that they are given, and no more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from fitted import DenseFactors, ItemSimilarities, Popularity
+from numpy.typing import NDArray
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+from sparserec_np.exploration import largest
+
+_BLOCK = 2048
+
+
+def most_popular(user_items: Any, seed: int) -> Popularity:
+    """Rank items by how many users have them."""
+    return Popularity(np.bincount(user_items.indices, minlength=user_items.shape[1]))
+
+
+def item_neighbours(
+    user_items: Any, seed: int, *, n_neighbours: float, shrinkage: float, n_jobs: int = 2
+) -> ItemSimilarities:
+    """Item kNN: the cosine of two items, shrunk where few users have both (Bell and Koren 2007).
+
+    ``cos(i, j) · c / (c + shrinkage)`` with ``c`` users who have both; each item keeps its best neighbours,
+    and an item scores the sum of its similarities to the history.
+    """
+    ones = sparse.csr_array(
+        (np.ones(user_items.nnz, np.float32), user_items.indices, user_items.indptr), shape=user_items.shape
+    )
+    by_item = ones.T.tocsr()
+    norms = np.sqrt(np.maximum(np.diff(by_item.indptr), 1)).astype(np.float32)
+    n_items, n_kept = ones.shape[1], round(n_neighbours)
+    kept: list[Any] = []
+    for start in range(0, n_items, _BLOCK):
+        both = (by_item[start : start + _BLOCK] @ ones).tocsr()
+        rows = np.repeat(np.arange(both.shape[0]), np.diff(both.indptr))
+        values = both.data / (norms[start + rows] * norms[both.indices]) * both.data / (both.data + shrinkage)
+        values[both.indices == start + rows] = 0
+        for row in range(both.shape[0]):
+            here = slice(both.indptr[row], both.indptr[row + 1])
+            best = largest(values[here], n_kept)
+            kept.append((values[here][best], both.indices[here][best]))
+    indptr = np.cumsum([0, *(len(values) for values, _ in kept)]).astype(np.int32)
+    parts = [np.concatenate(arrays) for arrays in zip(*kept, strict=True)]
+    similarities = sparse.csr_array((parts[0], parts[1].astype(np.int32), indptr), shape=(n_items, n_items))
+    similarities.eliminate_zeros()
+    # Item j scores what *its* neighbours in the history give: a history is multiplied by the transpose.
+    return ItemSimilarities(similarities.T.tocsr())
+
+
+def ease(user_items: Any, seed: int, *, regularization: float, n_jobs: int = 2) -> ItemSimilarities:
+    """EASE (Steck 2019): the item × item regression with a zero diagonal, in closed form.
+
+    Memory and time grow with the square and the cube of the number of items.
+    """
+    with threadpool_limits(n_jobs):
+        gram = (user_items.T @ user_items).toarray().astype(np.float64)
+        gram[np.diag_indices_from(gram)] += regularization
+        inverse = np.linalg.inv(gram)
+        weights = inverse / -np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    return ItemSimilarities(weights.astype(np.float32))
+
+
+def implicit_als(
+    user_items: Any,
+    seed: int,
+    *,
+    alpha: float,
+    regularization: float,
+    factors: int = 64,
+    iterations: int = 15,
+    n_jobs: int = 2,
+) -> DenseFactors:
+    """implicit's AlternatingLeastSquares (Hu, Koren and Volinsky 2008)."""
+    from implicit.als import AlternatingLeastSquares
+
+    with threadpool_limits(1):  # implicit's own threads would each start as many of BLAS
+        model = AlternatingLeastSquares(
+            factors,
+            regularization=regularization,
+            alpha=alpha,
+            iterations=iterations,
+            random_state=seed,
+            num_threads=n_jobs,
+        )
+        model.fit(sparse.csr_matrix(user_items), show_progress=False)
+    return DenseFactors(model.user_factors, model.item_factors)
+
+
+def implicit_bpr(
+    user_items: Any,
+    seed: int,
+    *,
+    learning_rate: float,
+    regularization: float,
+    iterations: float,
+    factors: int = 64,
+    n_jobs: int = 2,
+) -> DenseFactors:
+    """implicit's BayesianPersonalizedRanking (Rendle et al. 2009); its last column is the items' bias."""
+    from implicit.bpr import BayesianPersonalizedRanking
+
+    with threadpool_limits(1):
+        model = BayesianPersonalizedRanking(
+            factors,
+            learning_rate=learning_rate,
+            regularization=regularization,
+            iterations=round(iterations),
+            random_state=seed,
+            num_threads=n_jobs,
+        )
+        model.fit(sparse.csr_matrix(user_items), show_progress=False)
+    return DenseFactors(model.user_factors, model.item_factors)
