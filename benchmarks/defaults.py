@@ -1,10 +1,10 @@
 """What the defaults stand on: one setting varied at a time, on several data sets, by validation.
 
     python benchmarks/defaults.py [--model bpr graph mf] [--data movielens synthetic thin-10 thin-5 gowalla]
-        [--only SETTING ...] [--peer] [--json FILE]
+        [--only SETTING ...] [--json FILE]
 
-Every figure is NDCG@20 on the interactions that the fit itself holds out; no test part is looked at. With
-``--peer`` implicit's ALS at d = 64 is tuned and measured on the same hold-out. A row marked * is the default.
+The data are the train parts of ``datasets.py``. Every figure is NDCG@20 on the interactions that the fit
+itself holds out; no test part is looked at. A row marked * is the default.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from common import gowalla, markdown, movielens, write_json
-from scipy import sparse
+from common import markdown, write_json
+from datasets import NAMES, train_and_test
+from results import Results
 
-from sparserec_np import Interactions, metrics
-from sparserec_np.data import make_interactions, split_random
+from sparserec_np import Interactions
 from sparserec_np.exploration import masks
 from sparserec_np.models import ESTIMATORS
 
@@ -58,25 +57,6 @@ SWEEPS: dict[str, dict[str, list[Any]]] = {
 }
 
 
-def thinned(interactions: Interactions, n: int) -> Interactions:
-    """Keep ``n`` random interactions of each user."""
-    matrix = interactions.user_items
-    lengths = np.diff(matrix.indptr)
-    users = np.repeat(np.arange(len(lengths)), lengths)
-    order = np.lexsort((np.random.default_rng(0).random(matrix.nnz), users))
-    kept = order[np.arange(matrix.nnz) - np.repeat(matrix.indptr[:-1], lengths) < n]
-    return Interactions.from_arrays(users[kept], matrix.indices[kept].astype(np.int64))
-
-
-DATA = {
-    "movielens": movielens,
-    "synthetic": lambda: make_interactions(5000, 3000, 150_000, random_state=0),
-    "thin-10": lambda: thinned(gowalla()[0], 10),
-    "thin-5": lambda: thinned(gowalla()[0], 5),
-    "gowalla": lambda: gowalla()[0],
-}
-
-
 def measure(model: str, data: Interactions, name: str, value: Any) -> dict[str, Any]:
     """Fit with one setting changed; ``name`` may stand for something that is no setting."""
     changed: dict[str, Any] = {} if name == "default" else {name: value}
@@ -95,49 +75,29 @@ def measure(model: str, data: Interactions, name: str, value: Any) -> dict[str, 
     return {**fitted.validation_, "epochs": fitted.n_epochs_, "seconds": seconds}
 
 
-def tuned_peer(data: Interactions) -> dict[str, Any]:
-    """Tune and measure implicit's ALS at d = 64 on the hold-out that the estimators use."""
-    from implicit.als import AlternatingLeastSquares
-    from threadpoolctl import threadpool_limits
-
-    seed = np.random.SeedSequence(0).spawn(3)[0]
-    train, held_out = split_random(data, 0.2, np.random.default_rng(seed), n_users=10_000)
-    best: dict[str, Any] = {"ndcg@20": -1.0}
-    for alpha in (1, 5, 20, 40):
-        for regularization in (0.1, 1, 10, 50):
-            with threadpool_limits(1):
-                peer = AlternatingLeastSquares(
-                    64, regularization=regularization, alpha=alpha, random_state=0, dtype=np.float32
-                )
-                peer.fit(sparse.csr_matrix(train.user_items), show_progress=False)
-            found = metrics.evaluate(
-                sparse.csr_array(peer.user_factors),
-                sparse.csr_array(peer.item_factors),
-                train.user_items,
-                held_out.user_items,
-            )
-            if found["ndcg@20"] > best["ndcg@20"]:
-                best = {**found, "alpha": alpha, "regularization": regularization}
-    return best
+def tuned_peer(data: str) -> float | None:
+    """NDCG@20 of implicit's tuned ALS at d = 64 on the same hold-out, if quality.py has measured it."""
+    for record in Results().read("tuned"):
+        if (record["data"], record["method"], record["seed"]) == (data, "als-64", 0):
+            return float(record["ndcg@20"])
+    return None
 
 
 def main() -> None:
     """Run the sweeps and print a table for each model and data set."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", nargs="+", choices=MODELS, default=["graph", "bpr"])
-    parser.add_argument("--data", nargs="+", choices=DATA, default=["movielens", "synthetic"])
+    parser.add_argument("--data", nargs="+", choices=NAMES, default=["movielens", "synthetic"])
     parser.add_argument("--only", nargs="+", help="names of settings")
-    parser.add_argument("--peer", action="store_true")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
 
     results: dict[str, Any] = {}
     for data_name in args.data:
-        data = DATA[data_name]()
+        data, _ = train_and_test(data_name)
         print(f"\n## {data_name}: {data}\n", flush=True)
-        if args.peer:
-            results[f"{data_name} implicit ALS"] = found = tuned_peer(data)
-            print(f"implicit ALS, d = 64, tuned: NDCG@20 {found['ndcg@20']:.4f}\n", flush=True)
+        if (peer := tuned_peer(data_name)) is not None:
+            print(f"implicit ALS, d = 64, tuned: NDCG@20 {peer:.4f}\n", flush=True)
         for model in args.model:
             defaults = ESTIMATORS[MODELS[model]]().get_params()
             tries: list[tuple[str, Any]] = [("default", "")]

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from common import as_csr, embedding_bytes, rounded
 from numpy.typing import NDArray
+from scipy import sparse
 from scores import evaluate_scores
 
 from sparserec_np import metrics
-from sparserec_np.cli.evaluate import users_of
 from sparserec_np.runtime import ModelData, Recommender, save_model
 
 Metrics = dict[str, float]
@@ -29,7 +29,7 @@ class Fitted(Protocol):
     precisions: tuple[str, ...]
 
     def n_bytes(self, precision: str) -> int:
-        """Bytes of what has to be kept to rank: no ids, no histories."""
+        """Count what has to be kept to rank: no ids, no histories."""
 
     def evaluate(self, precision: str, train: Any, test: Any) -> Metrics:
         """Metrics on the CSR array ``test``; what stands in ``train`` is no candidate."""
@@ -38,7 +38,7 @@ class Fitted(Protocol):
 class SparseModel:
     """A model of this library, as it comes back from its file: the bytes are those of the tables there."""
 
-    precisions: ClassVar = ("float32", "float16", "int8")
+    precisions: tuple[str, ...] = ("float32", "float16", "int8")
 
     def __init__(self, data: ModelData) -> None:
         self.nnz = data.items.nnz + (data.users.nnz if data.users is not None else 0)
@@ -50,27 +50,32 @@ class SparseModel:
         return Path(self._folder.name) / precision
 
     def n_bytes(self, precision: str) -> int:
-        """Patterns, values and scales of both tables."""
+        """Count patterns, values and scales of both tables."""
         return embedding_bytes(self._path(precision))
 
     def evaluate(self, precision: str, train: Any, test: Any) -> Metrics:
         """Rank as the runtime does."""
         recommender = Recommender.load(self._path(precision))
-        items = as_csr(recommender.data.items)
-        return metrics.evaluate(users_of(recommender), items, train, test, item_bias=recommender.data.item_bias)
+        data = recommender.data
+
+        def represent(rows: NDArray[np.int64]) -> sparse.csr_array:
+            return sparse.csr_array(recommender.user_vectors(rows))
+
+        users = as_csr(data.users) if data.users is not None else represent
+        return metrics.evaluate(users, as_csr(data.items), train, test, item_bias=data.item_bias)
 
 
 class DenseFactors:
     """Dense rows of users and items; a scale of four bytes per row with int8."""
 
-    precisions: ClassVar = ("float32", "float16", "int8")
+    precisions: tuple[str, ...] = ("float32", "float16", "int8")
 
     def __init__(self, users: NDArray[np.float32], items: NDArray[np.float32]) -> None:
         self._tables = users, items
         self.nnz = users.size + items.size
 
     def n_bytes(self, precision: str) -> int:
-        """All values, and the scales."""
+        """Count all values, and the scales."""
         n_scales = sum(map(len, self._tables)) if precision == "int8" else 0
         return self.nnz * {"float32": 4, "float16": 2, "int8": 1}[precision] + 4 * n_scales
 
@@ -83,14 +88,14 @@ class DenseFactors:
 class ItemSimilarities:
     """Scores are sums over the history of rows of an item × item matrix, dense or CSR."""
 
-    precisions: ClassVar = ("float32",)
+    precisions: tuple[str, ...] = ("float32",)
 
     def __init__(self, similarities: Any) -> None:
         self._similarities = similarities
         self.nnz = similarities.nnz if hasattr(similarities, "nnz") else similarities.size
 
     def n_bytes(self, precision: str) -> int:
-        """The values, and where they stand if not everywhere."""
+        """Count the values, and where they stand if not everywhere."""
         found = self._similarities
         if isinstance(found, np.ndarray):
             return found.nbytes
@@ -109,14 +114,14 @@ class ItemSimilarities:
 class Popularity:
     """The same list for everybody."""
 
-    precisions: ClassVar = ("float32",)
+    precisions: tuple[str, ...] = ("float32",)
 
     def __init__(self, popularity: NDArray[Any]) -> None:
         self._popularity = popularity
         self.nnz = len(popularity)
 
     def n_bytes(self, precision: str) -> int:
-        """Four for each item."""
+        """Count four for each item."""
         return 4 * len(self._popularity)
 
     def evaluate(self, precision: str, train: Any, test: Any) -> Metrics:

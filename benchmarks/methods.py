@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,6 +18,7 @@ from sparserec_np.models import ESTIMATORS
 ALL = ("gowalla", "thin-10", "thin-5", "movielens", "synthetic")
 SMALL = ("movielens", "synthetic")
 GOWALLA = ("gowalla",)
+DENSITIES = (0.05, 0.1, 0.2)
 
 # What differs from seed to seed, or nothing at all, in the model.
 _NO_SETTINGS = ("random_state", "n_jobs", "verbose")
@@ -31,7 +33,9 @@ class Method:
     label : str
         How people read it.
     group : {"library", "paper", "control", "dense", "peer"}
-        Which rows belong together in the table and in the plot.
+        Which methods look alike in the plot.
+    short : str
+        Its name in the plot.
     fit : callable
         ``fit(train, seed, **settings) -> Fitted``.
     data : tuple of str
@@ -50,6 +54,7 @@ class Method:
 
     label: str
     group: str
+    short: str
     fit: Callable[..., Fitted]
     data: tuple[str, ...] = ALL
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -75,102 +80,129 @@ def _fit_peer(peer: Callable[..., Fitted], train: Interactions, seed: int, **set
     return peer(train.user_items, seed, **settings)
 
 
-def _estimator(label: str, group: str, name: str, data: tuple[str, ...] = ALL, **settings: Any) -> Method:
+def _estimator(
+    label: str, group: str, short: str, name: str, data: tuple[str, ...] = ALL, **settings: Any
+) -> Method:
     """Make the method of an estimator, whose defaults are settings of the method, too."""
     every = ESTIMATORS[name](**settings).get_params()
     kept = {key: value for key, value in every.items() if key not in _NO_SETTINGS}
-    return Method(label, group, _fit_estimator, data, {"estimator": name, **kept})
+    return Method(label, group, short, _fit_estimator, data, {"estimator": name, **kept})
 
 
-def _bpr(label: str, group: str, data: tuple[str, ...] = ALL, **settings: Any) -> Method:
-    return _estimator(label, group, "SparseBPR", data, **settings)
+def _control(label: str, short: str, **settings: Any) -> Method:
+    """Make the method of the paper's setting with something changed, at density 0.1 and d = 64."""
+    changed = {"density": 0.1, "dim": 64, **settings}
+    return _estimator(
+        f"{label}, density {changed['density']:g}", "control", short, "SparseBPR", GOWALLA, **changed
+    )
 
 
-def _peer(label: str, peer: Callable[..., Fitted], data: tuple[str, ...] = ALL, **options: Any) -> Method:
-    return Method(label, "peer", partial(_fit_peer, peer), data, **options)
+def _peer(
+    label: str, short: str, peer: Callable[..., Fitted], data: tuple[str, ...] = ALL, **options: Any
+) -> Method:
+    return Method(label, "peer", short, partial(_fit_peer, peer), data, **options)
 
 
 def _methods() -> dict[str, Method]:
-    found = {}
-    for density in (0.05, 0.1, 0.2):
+    found: dict[str, Method] = {}
+    for density in DENSITIES:
         found[f"graph-{density:g}"] = _estimator(
             f"`fit --density {density:g}`",
             "library",
+            f"graph {density:g}",
             "SparseGraph",
             ALL if density == 0.1 else GOWALLA,
             density=density,
         )
-    for dim in (64, 128):
-        for density in (0.05, 0.1, 0.2):
-            data = ALL if (dim, density) == (64, 0.1) else GOWALLA
-            size: dict[str, Any] = {"density": density, "dim": dim}
-            text = f"d = {dim}, density {density:g}"
-            found[f"bpr-{dim}-{density:g}"] = _bpr(f"`--model bpr`, {text}", "paper", data, **size)
-            if dim == 64:
-                found[f"random-last-{density:g}"] = _bpr(
-                    f"random mask, last-batch growth, {text}",
-                    "control",
-                    data,
-                    mask_init="random",
-                    grow_by="last_batch",
-                    **size,
-                )
-    at_a_tenth: dict[str, Any] = {"density": 0.1, "dim": 64}
-    # RigL's and DSL's own constants. Both look at all gradients of a step, and their interval counts steps, which
-    # are smaller here than ours are by default.
-    found["rigl"] = _bpr(
-        "RigL: random mask, last batch, 0.3 every 100 steps",
-        "control",
-        GOWALLA,
-        mask_init="random",
-        grow_by="last_batch",
-        probe_fraction=1.0,
+    for dim, density in itertools.product((64, 128), DENSITIES):
+        found[f"bpr-{dim}-{density:g}"] = _estimator(
+            f"`fit --model bpr --dim {dim} --density {density:g}`",
+            "paper",
+            f"bpr {density:g}" + (f", d {dim}" if dim > 64 else ""),
+            "SparseBPR",
+            ALL if (dim, density) == (64, 0.1) else GOWALLA,
+            density=density,
+            dim=dim,
+        )
+
+    dense: dict[str, Any] = {"density": 1.0, "grow_by": "none"}
+    found["dense-64"] = _estimator(
+        "dense control of `bpr`, d = 64", "dense", "dense d 64", "SparseBPR", dim=64, **dense
+    )
+    # Eight float32 a row are the bytes of density 0.1 at d = 64: 6.4 values, and a byte for each one's place.
+    found["dense-8"] = _estimator(
+        "dense table of equal bytes, d = 8", "dense", "dense d 8", "SparseBPR", dim=8, **dense
+    )
+
+    for density in DENSITIES:
+        found[f"random-last-{density:g}"] = _control(
+            "random mask, last-batch growth",
+            f"random, last batch {density:g}",
+            density=density,
+            mask_init="random",
+            grow_by="last_batch",
+        )
+    for name, label, short, changed in (
+        (
+            "random-accumulated",
+            "random mask, accumulated growth",
+            "random, accumulated",
+            {"mask_init": "random"},
+        ),
+        ("probe-all", "all rows probed", "all probed", {"probe_fraction": 1.0}),
+        ("probe-few", "10 % of rows probed", "10 % probed", {"probe_fraction": 0.1}),
+        ("one-negative", "BPR with one negative", "one negative", {"loss": "bpr", "negatives": 1}),
+        ("nmf-last", "NMF mask, last-batch growth", "NMF, last batch", {"grow_by": "last_batch"}),
+        ("nmf-static", "NMF mask, static", "NMF, static", {"grow_by": "none"}),
+        (
+            "random-static",
+            "random mask, static",
+            "random, static",
+            {"mask_init": "random", "grow_by": "none"},
+        ),
+    ):
+        found[name] = _control(label, short, **changed)
+    # RigL and DSL with their own constants. Both judge by all gradients of a batch, and their intervals are
+    # in steps, of which small batches make more.
+    published: dict[str, Any] = {"mask_init": "random", "grow_by": "last_batch", "probe_fraction": 1.0}
+    found["rigl"] = _control(
+        "RigL (random mask, last batch, 0.3 every 100 steps)",
+        "RigL",
         prune_fraction=0.3,
         update_every=100,
-        **at_a_tenth,
+        **published,
     )
-    found["dsl"] = _bpr(
-        "DSL: random mask, last batch, 0.5 every 2,000 steps of 1,024",
-        "control",
-        GOWALLA,
-        mask_init="random",
-        grow_by="last_batch",
-        probe_fraction=1.0,
+    found["dsl"] = _control(
+        "DSL (random mask, last batch, 0.5 every 2,000 steps)",
+        "DSL",
         prune_fraction=0.5,
         update_every=2000,
         batch_size=1024,
-        **at_a_tenth,
+        **published,
     )
-    for name, label, settings in (
-        ("random-accumulated", "random mask, accumulated growth", {"mask_init": "random"}),
-        ("nmf-last", "NMF mask, last-batch growth", {"grow_by": "last_batch"}),
-        ("nmf-static", "NMF mask, static", {"grow_by": "none"}),
-        ("random-static", "random mask, static", {"mask_init": "random", "grow_by": "none"}),
-    ):
-        found[name] = _bpr(f"{label}, d = 64, density 0.1", "control", GOWALLA, **at_a_tenth, **settings)
-    bpr = found["bpr-64-0.1"].settings
+    of_bpr = found["bpr-64-0.1"].settings
     found["pruned"] = Method(
-        "dense, pruned by magnitude, retrained, d = 64, density 0.1",
+        "dense, pruned by magnitude, retrained, density 0.1",
         "control",
+        "pruned, retrained",
         _fit_pruned,
         GOWALLA,
-        {name: value for name, value in bpr.items() if name not in ("estimator", "grow_by", "refit")},
+        {name: value for name, value in of_bpr.items() if name not in ("estimator", "grow_by")},
     )
-    found["dense-64"] = _bpr("dense control, d = 64", "dense", density=1.0, dim=64, grow_by="none")
-    # Eight float32 a row are the bytes of density 0.1 at d = 64: 6.4 values, and a byte for each one's place.
-    found["dense-8"] = _bpr("dense of equal bytes, d = 8", "dense", density=1.0, dim=8, grow_by="none")
 
-    found["popular"] = _peer("most popular", peers.most_popular)
+    found["popular"] = _peer("most popular", "popular", peers.most_popular)
     found["knn"] = _peer(
         "item kNN, tuned",
+        "item kNN",
         peers.item_neighbours,
         tune={"n_neighbours": 80, "shrinkage": 8},
         bounds={"n_neighbours": (5, 2000), "shrinkage": (0.5, 512)},
     )
-    found["ease"] = _peer("EASE, tuned", peers.ease, SMALL, tune={"regularization": 200})
-    for factors in (8, 64):
+    found["ease"] = _peer("EASE, tuned", "EASE", peers.ease, SMALL, tune={"regularization": 200})
+    for factors in (64, 8):
         found[f"als-{factors}"] = _peer(
             f"implicit ALS, d = {factors}, tuned",
+            f"ALS d {factors}",
             peers.implicit_als,
             settings={"factors": factors},
             tune={"alpha": 40, "regularization": 40},
@@ -178,6 +210,7 @@ def _methods() -> dict[str, Method]:
         )
     found["implicit-bpr"] = _peer(
         "implicit BPR, d = 64, tuned",
+        "implicit BPR",
         peers.implicit_bpr,
         settings={"factors": 64},
         tune={"learning_rate": 0.05, "regularization": 0.01, "iterations": 100},

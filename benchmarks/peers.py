@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from fitted import DenseFactors, ItemSimilarities, Popularity
-from numpy.typing import NDArray
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
@@ -80,7 +79,7 @@ def implicit_als(
     iterations: int = 15,
     n_jobs: int = 2,
 ) -> DenseFactors:
-    """implicit's AlternatingLeastSquares (Hu, Koren and Volinsky 2008)."""
+    """Fit implicit's AlternatingLeastSquares (Hu, Koren and Volinsky 2008)."""
     from implicit.als import AlternatingLeastSquares
 
     with threadpool_limits(1):  # implicit's own threads would each start as many of BLAS
@@ -106,7 +105,7 @@ def implicit_bpr(
     factors: int = 64,
     n_jobs: int = 2,
 ) -> DenseFactors:
-    """implicit's BayesianPersonalizedRanking (Rendle et al. 2009); its last column is the items' bias."""
+    """Fit implicit's BayesianPersonalizedRanking (Rendle et al. 2009); its last column is the items' bias."""
     from implicit.bpr import BayesianPersonalizedRanking
 
     with threadpool_limits(1):

@@ -1,13 +1,14 @@
 """How well every method ranks, and in how many bytes: the table and the plot of the README, from scratch.
 
-    python benchmarks/quality.py                        # measure what is missing, then write README and plot
-    python benchmarks/quality.py --report               # only write them, from benchmarks/results/quality.json
+    python benchmarks/quality.py                # measure what is missing, then write README and plot
+    python benchmarks/quality.py --report       # only write them, from benchmarks/results/quality.json
     python benchmarks/quality.py --only 'als-*' knn --data thin-10 movielens --seeds 1 --rerun
 
-What is measured already is not measured again unless its settings changed, or with ``--rerun``; an interrupted
-run keeps what it has. Settings of peers are tuned on a validation split of the train part, and nothing else is
-chosen by looking at results; a test part is ranked once for each row, seed and precision. ``--tune`` stops after
-the tuning. Every fit has a process to itself, which tells its seconds and its peak memory, data and all.
+What is measured already is not measured again unless its settings changed, or with ``--rerun``; an
+interrupted run keeps what it has. Settings of peers are tuned on a validation split of the train part, and
+nothing else is chosen by looking at results; a test part is ranked once for each row, seed and precision.
+``--tune`` stops after the tuning. Every fit has a process to itself, which tells its seconds and its peak
+memory, data and all.
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ def tuned_settings(results: Results, data: str, name: str, seed: int, rerun: boo
         print(f"{data} · {name} · seed {tuning_seed} · tuning", file=sys.stderr, flush=True)
         found = in_fresh_process(tune, data, name, tuning_seed)
         found = results.keep("tuned", data, name, tuning_seed, search, found)
-        print(f"    {found['best']}, NDCG@20 {found['ndcg@20']:.4f} on validation", file=sys.stderr, flush=True)
+        print(
+            f"    {found['best']}, NDCG@20 {found['ndcg@20']:.4f} on validation", file=sys.stderr, flush=True
+        )
     return {**method.settings, **found["best"]}
 
 
@@ -79,8 +82,8 @@ def describe(record: Record) -> str:
     stored = record["stored"]["float32"]
     return (
         f"{record['data']} · {record['method']} · seed {record['seed']} · "
-        f"Recall@20 {stored['recall@20']:.4f} · NDCG@20 {stored['ndcg@20']:.4f} · {record['nnz']:,} numbers · "
-        f"{record['seconds']:.0f} s · {record['peak_bytes'] / 1e6:.0f} MB"
+        f"Recall@20 {stored['recall@20']:.4f} · NDCG@20 {stored['ndcg@20']:.4f} · "
+        f"{record['nnz']:,} numbers · {record['seconds']:.0f} s · {record['peak_bytes'] / 1e6:.0f} MB"
     )
 
 

@@ -1,4 +1,4 @@
-"""What the quality benchmark has measured: one small JSON, one line per record, written after each of them."""
+"""What the quality benchmark has measured: one small JSON, a line per record, written after each of them."""
 
 from __future__ import annotations
 

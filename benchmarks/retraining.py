@@ -41,8 +41,8 @@ def pruned(tables: Tables, density: float) -> Tables:
 def prune_and_retrain(train: Interactions, seed: int, density: float, **changed: Any) -> ModelData:
     """Train dense tables, prune them once and train what is left, all with the settings of `SparseBPR`.
 
-    Both stages stop early on the hold-out that the estimator would use, and are run again on everything for as
-    many epochs.
+    Both stages stop early on the hold-out that the estimator would use, and are run again on everything for
+    as many epochs.
     """
     settings = SparseBPR(**changed, grow_by="none", random_state=seed).get_params()
     part, held_out = validation_split(train, seed)

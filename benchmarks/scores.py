@@ -1,4 +1,4 @@
-"""Ranking metrics of models that are no pair of sparse tables: scores of all items, a block of users at a time."""
+"""Ranking metrics of models that are no sparse tables: scores of all items, a block of users at a time."""
 
 from __future__ import annotations
 

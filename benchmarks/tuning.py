@@ -16,8 +16,8 @@ def climb(
 ) -> tuple[Settings, list[tuple[Settings, float]]]:
     """Go to the best neighbour until none is better, in large steps first.
 
-    A neighbour has one setting multiplied or divided by the factor, or all of them multiplied or divided: good
-    settings lie along ridges, such as more weight of the positives with more regularization.
+    A neighbour has one setting multiplied or divided by the factor, or all of them: good settings lie along
+    ridges, such as more weight of the positives with more regularization.
 
     Parameters
     ----------
@@ -55,7 +55,9 @@ def climb(
                 point = tuple(value * factor**power for value, power in zip(here, move, strict=True))
                 inside = all(
                     low <= value <= high
-                    for value, (low, high) in zip(point, (bounds.get(n, (0, float("inf"))) for n in names), strict=True)
+                    for value, (low, high) in zip(
+                        point, (bounds.get(n, (0, float("inf"))) for n in names), strict=True
+                    )
                 )
                 if inside and reach(point) > found[best]:
                     best = point
