@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +13,10 @@ from typing import Any
 GROUPS = {
     "library": ("#c2255c", "o", "this library, defaults"),
     "paper": ("#1864ab", "o", "this library, stored rows (the paper's setting)"),
-    "control": ("#74a9d8", "s", "controls of its parts"),
+    "control": ("#4c8fc7", "s", "controls of its parts"),
     "dense": ("#2b8a3e", "D", "dense tables, same loss"),
     "peer": ("#5c5f66", "^", "peers"),
-    "published": ("#adb5bd", "X", "dense, as published"),
+    "published": ("#868e96", "X", "dense, as published"),
 }
 
 
@@ -38,8 +39,8 @@ class Point:
     places: Sequence[tuple[float, float]]
 
 
-def draw(points: Sequence[Point]) -> str:
-    """Draw them; the same points give the same text."""
+def draw(points: Sequence[Point], kind: str = "svg") -> bytes:
+    """Draw them; the same points give the same bytes, with the same version of matplotlib."""
     try:
         import matplotlib
     except ImportError:
@@ -52,7 +53,7 @@ def draw(points: Sequence[Point]) -> str:
     style: Any = {
         "svg.hashsalt": "quality",
         "svg.fonttype": "none",
-        "font.size": 8,
+        "font.size": 8.5,
         "font.family": "sans-serif",
     }
     with matplotlib.rc_context(style):
@@ -70,7 +71,7 @@ def draw(points: Sequence[Point]) -> str:
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("bytes of what is stored; filled: float32, hollow: int8")
         axes.set_ylabel("NDCG@20, Gowalla")
-        axes.margins(x=0.12, y=0.06)
+        axes.margins(x=0.15, y=0.06)
         axes.grid(color="#e9ecef", linewidth=0.6)
         axes.set_axisbelow(True)
         for side in ("top", "right"):
@@ -82,44 +83,47 @@ def draw(points: Sequence[Point]) -> str:
         figure.legend(loc="outside lower center", ncols=3, frameon=False)
         figure.draw_without_rendering()
         _write_labels(axes, points)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
+        picture = io.BytesIO()
+        figure.savefig(
+            picture, format=kind, metadata={"Date": None, "Creator": None} if kind == "svg" else {}
+        )
+    # matplotlib leaves spaces at the ends of lines, which a repository does not want.
+    return re.sub(rb" +\n", b"\n", picture.getvalue()) if kind == "svg" else picture.getvalue()
 
 
 def _write_labels(axes: Any, points: Sequence[Point]) -> None:
-    """Write each name where it covers no point and no other name: beside its first place, or further off."""
+    """Write each name where it covers no mark, line or other name: beside its point, or further off."""
     import numpy as np
 
-    pixels_of = axes.transData.transform
-    taken = [(x - 4, y - 4, x + 4, y + 4) for point in points for x, y in pixels_of(np.asarray(point.places))]
-    scale = axes.figure.dpi / 72
-    for point in sorted(points, key=lambda p: -p.places[0][1]):
+    scale = axes.figure.dpi / 72  # pixels of a typographic point
+    pixels = [axes.transData.transform(np.asarray(point.places)) for point in points]
+    taken: list[tuple[float, ...]] = []
+    for ends in pixels:
+        taken += [(x - 4, y - 4, x + 4, y + 4) for x, y in ends]
+        taken.append((*(ends.min(axis=0) - 1), *(ends.max(axis=0) + 1)))
+    for place in sorted(range(len(points)), key=lambda i: -points[i].places[0][1]):
+        point, ends = points[place], pixels[place]
         colour = GROUPS[point.group][0]
-        width, height = 4.4 * scale * len(point.label), 8 * scale
-        x, y = pixels_of(point.places[0])
-        for distance, (side, level) in itertools.product(
-            (6, 12, 20, 30, 42, 56), ((1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
-        ):
-            left = x + 6 * scale if side > 0 else x - 6 * scale - width
-            if level == 0 and distance > 6:
-                continue
-            bottom = y - height / 2 + level * distance * scale
+        width, height = 4.5 * scale * len(point.label), 9 * scale
+        # To the right of the one end or to the left of the other, level with it or ever further from it.
+        for offset, side in itertools.product((0, 9, -9, 16, -16, 25, -25, 36, -36, 50, -50), (1, -1)):
+            x, y = ends[0] if side > 0 else ends[-1]
+            left = x + (6 * scale if side > 0 else -6 * scale - width)
+            bottom = y + offset * scale - height / 2
             box = (left, bottom, left + width, bottom + height)
             if not any(_overlap(box, other) for other in taken):
                 break
         taken.append(box)
+        line = {"arrowstyle": "-", "color": colour, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 3}
         axes.annotate(
             point.label,
-            xy=point.places[0],
-            xytext=((left - x if side > 0 else left + width - x) / scale, (bottom + height / 2 - y) / scale),
+            xy=point.places[0 if side > 0 else -1],
+            xytext=(6 * side, offset),
             textcoords="offset points",
             ha="left" if side > 0 else "right",
             va="center",
-            color=colour if point.group != "published" else "#868e96",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 2}
-            if level
-            else None,
+            color=colour,
+            arrowprops=line if offset else None,
         )
 
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from common import markdown
 from methods import METHODS, Method
 from plot import Point, draw
 from results import Record
@@ -41,7 +40,7 @@ def write(runs: Sequence[Record], root: Path = ROOT) -> None:
     # Both are made before either is written: a failure leaves things as they were.
     text = between_markers(readme.read_text(), section(runs))
     picture = draw(points(runs))
-    (root / "docs" / "quality.svg").write_text(picture)
+    (root / "docs" / "quality.svg").write_bytes(picture)
     readme.write_text(text)
     print("wrote README.md and docs/quality.svg", file=sys.stderr)
 
@@ -98,7 +97,7 @@ def gowalla_table(runs: Mapping[str, Sequence[Record]]) -> str:
         size = f"{4 * PUBLISHED_NUMBERS / 1e6:.2f}"
         rows.append((f"{name}, dense, as published", f"{PUBLISHED_NUMBERS:,}", size, "",
                      f"{recall:.4f}", f"{ndcg:.4f}", "", "", ""))  # fmt: skip
-    return markdown(headings, rows)
+    return _table(headings, rows)
 
 
 def other_table(runs: Sequence[Record]) -> str:
@@ -109,7 +108,7 @@ def other_table(runs: Sequence[Record]) -> str:
         cells = [_spread(of[name], "ndcg@20") if name in of else "" for of in found.values()]
         if any(cells):
             rows.append((method.label, *cells))
-    return markdown(("method", *(_TITLES[data] for data in found)), rows)
+    return _table(("method", *(_TITLES[data] for data in found)), rows)
 
 
 def points(runs: Sequence[Record]) -> list[Point]:
@@ -126,6 +125,11 @@ def points(runs: Sequence[Record]) -> list[Point]:
     size = 4.0 * PUBLISHED_NUMBERS
     found += [Point(name, "published", [(size, ndcg)]) for name, (_, ndcg) in PUBLISHED.items()]
     return found
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay out a table without padding, so that a changed figure changes one line of the README."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (headings, ["---"] * len(headings), *rows))
 
 
 def _by_method(runs: Sequence[Record], data: str) -> dict[str, list[Record]]:

@@ -1,0 +1,107 @@
+import numpy as np
+import peers
+import pytest
+import quality
+from methods import METHODS
+from results import Results
+
+from sparserec_np.data import make_interactions, split_random
+
+
+@pytest.fixture(scope="module")
+def parts():
+    return split_random(make_interactions(120, 80, 3000, random_state=0), 0.2, 0)
+
+
+def ndcg(fitted, parts, precision="float32"):
+    train, test = parts
+    return fitted.evaluate(precision, train.user_items, test.user_items)["ndcg@20"]
+
+
+@pytest.mark.parametrize(("n_neighbours", "shrinkage"), [(5, 0.0), (20, 3.0), (500, 10.0)])
+def test_item_neighbours(parts, n_neighbours, shrinkage):
+    dense = (parts[0].user_items.toarray() > 0).astype(float)
+    both = dense.T @ dense
+    counts = np.maximum(np.diag(both), 1)
+    with np.errstate(invalid="ignore"):
+        wanted = np.nan_to_num(both / np.sqrt(np.outer(counts, counts)) * both / (both + shrinkage))
+    np.fill_diagonal(wanted, 0)
+    for row in wanted:
+        row[np.argsort(-row, kind="stable")[n_neighbours:]] = 0
+    found = peers.item_neighbours(parts[0].user_items, 0, n_neighbours=n_neighbours, shrinkage=shrinkage)
+    similarities = found._similarities.toarray().T
+    assert np.allclose(np.sort(similarities, axis=1), np.sort(wanted, axis=1), atol=1e-6)
+    assert found.nnz == np.count_nonzero(wanted)
+    assert ndcg(found, parts) > ndcg(peers.most_popular(parts[0].user_items, 0), parts)
+
+
+def test_ease_is_the_regression_without_a_diagonal(parts):
+    """Each column solves its own ridge regression on all other items."""
+    dense = (parts[0].user_items.toarray() > 0).astype(float)
+    found = peers.ease(parts[0].user_items, 0, regularization=30.0)._similarities
+    for item in (0, 7, 41):
+        others = np.arange(dense.shape[1]) != item
+        X = dense[:, others]
+        wanted = np.linalg.solve(X.T @ X + 30 * np.eye(X.shape[1]), X.T @ dense[:, item])
+        assert found[others, item] == pytest.approx(wanted, abs=1e-5)
+        assert found[item, item] == 0
+
+
+def test_popularity(parts):
+    train, _ = parts
+    found = peers.most_popular(train.user_items, 0)
+    assert found.nnz == train.n_items
+    assert 0 < ndcg(found, parts) < 1
+
+
+def test_implicit_factors_rank_and_shrink(parts):
+    pytest.importorskip("implicit")
+    n_rows = parts[0].n_users + parts[0].n_items
+    als = peers.implicit_als(parts[0].user_items, 0, alpha=10, regularization=10, factors=8)
+    assert als.nnz == 8 * n_rows
+    assert [als.n_bytes(p) for p in als.precisions] == [32 * n_rows, 16 * n_rows, 12 * n_rows]
+    assert ndcg(als, parts, "int8") == pytest.approx(ndcg(als, parts), abs=0.02)
+    bpr = peers.implicit_bpr(
+        parts[0].user_items, 0, learning_rate=0.05, regularization=0.01, iterations=30, factors=8
+    )
+    assert bpr.nnz == 9 * n_rows
+    popular = ndcg(peers.most_popular(parts[0].user_items, 0), parts)
+    assert min(ndcg(als, parts), ndcg(bpr, parts)) > popular
+
+
+def test_tuned_on_the_validation_split_and_once(parts, tmp_path, monkeypatch):
+    train, _ = parts
+    asked = []
+
+    def here(function, *args):
+        asked.append(args)
+        return function(*args)
+
+    monkeypatch.setattr(quality, "in_fresh_process", here)
+    # The test part is of no use to the tuning: it may not even be there.
+    monkeypatch.setattr(quality, "train_and_test", lambda data, seed: (train, None))
+    results = Results(tmp_path / "results.json")
+    settings = quality.tuned_settings(results, "thin-10", "knn", 0)
+    assert set(settings) == set(METHODS["knn"].tune)
+    assert quality.tuned_settings(results, "thin-10", "knn", 2) == settings
+    assert asked == [("thin-10", "knn", 0)]
+    quality.tuned_settings(results, "movielens", "knn", 2)
+    assert asked[1:] == [("movielens", "knn", 2)]
+    assert quality.tuned_settings(results, "thin-10", "popular", 0) == {}
+
+    monkeypatch.setattr(quality, "train_and_test", lambda data, seed: parts)
+    found = quality.measure("thin-10", "knn", 0, settings)
+    assert found["stored"]["float32"]["ndcg@20"] > 0.1
+    assert found["nnz"] > 0
+    assert "NDCG@20" in quality.describe(results.keep("runs", "thin-10", "knn", 0, settings, found))
+
+
+def test_what_is_asked_for():
+    everything = quality.wanted(None, None)
+    assert ("gowalla", "pruned") in everything
+    assert ("gowalla", "ease") not in everything
+    assert quality.wanted(["als-*"], ["thin-5"]) == [("thin-5", "als-64"), ("thin-5", "als-8")]
+    assert quality.wanted(["ease"], None) == [("movielens", "ease"), ("synthetic", "ease")]
+    assert quality.wanted(["ease"], ["gowalla"]) == [("gowalla", "ease")]
+    with pytest.raises(SystemExit, match="no method is called"):
+        quality.wanted(["als64"], None)
