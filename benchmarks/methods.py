@@ -205,7 +205,8 @@ def _methods() -> dict[str, Method]:
             f"ALS d {factors}",
             peers.implicit_als,
             settings={"factors": factors},
-            tune={"alpha": 40, "regularization": 40},
+            tune={"alpha": 40, "regularization": 50},
+            factors=(4, 2, 1.4),
             package="implicit",
         )
     found["implicit-bpr"] = _peer(
