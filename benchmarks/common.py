@@ -130,7 +130,10 @@ def in_fresh_process(function: Callable[..., dict[str, Any]], *args: Any) -> dic
 
 def _child(pipe: Any, function: Callable[..., dict[str, Any]], args: tuple[Any, ...]) -> None:
     start = time.perf_counter()
-    result = function(*args)
+    try:
+        result = function(*args)
+    except KeyboardInterrupt:
+        return  # whoever waits for the result was stopped by the same key
     # A function that loads data first tells its own seconds; one that measures afterwards its own peak.
     result.setdefault("seconds", time.perf_counter() - start)
     result.setdefault("peak_bytes", peak_bytes())

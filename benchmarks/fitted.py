@@ -38,7 +38,7 @@ class Fitted(Protocol):
 class SparseModel:
     """A model of this library, as it comes back from its file: the bytes are those of the tables there."""
 
-    precisions: tuple[str, ...] = ("float32", "float16", "int8")
+    precisions: tuple[str, ...] = ("float32", "int8")
 
     def __init__(self, data: ModelData) -> None:
         self.nnz = data.items.nnz + (data.users.nnz if data.users is not None else 0)
@@ -68,7 +68,7 @@ class SparseModel:
 class DenseFactors:
     """Dense rows of users and items; a scale of four bytes per row with int8."""
 
-    precisions: tuple[str, ...] = ("float32", "float16", "int8")
+    precisions: tuple[str, ...] = ("float32", "int8")
 
     def __init__(self, users: NDArray[np.float32], items: NDArray[np.float32]) -> None:
         self._tables = users, items
@@ -77,7 +77,7 @@ class DenseFactors:
     def n_bytes(self, precision: str) -> int:
         """Count all values, and the scales."""
         n_scales = sum(map(len, self._tables)) if precision == "int8" else 0
-        return self.nnz * {"float32": 4, "float16": 2, "int8": 1}[precision] + 4 * n_scales
+        return self.nnz * {"float32": 4, "int8": 1}[precision] + 4 * n_scales
 
     def evaluate(self, precision: str, train: Any, test: Any) -> Metrics:
         """Rank by dot products of the rounded rows."""

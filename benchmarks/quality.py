@@ -51,7 +51,9 @@ def tune(data: str, name: str, seed: int) -> Record:
 
     def goodness(tuned: dict[str, float]) -> float:
         fitted = method.fit(train, seed, **method.settings, **tuned)
-        return fitted.evaluate("float32", train.user_items, held_out.user_items)["ndcg@20"]
+        found = fitted.evaluate("float32", train.user_items, held_out.user_items)["ndcg@20"]
+        print("   ", *(f"{k} {v:g}," for k, v in tuned.items()), f"{found:.4f}", file=sys.stderr, flush=True)
+        return found
 
     best, tried = climb(method.tune, goodness, method.factors, method.bounds)
     return {"best": best, "ndcg@20": max(value for _, value in tried), "tried": len(tried)}
@@ -134,4 +136,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("stopped; what was measured is kept")

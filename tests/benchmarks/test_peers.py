@@ -59,7 +59,7 @@ def test_implicit_factors_rank_and_shrink(parts):
     n_rows = parts[0].n_users + parts[0].n_items
     als = peers.implicit_als(parts[0].user_items, 0, alpha=10, regularization=10, factors=8)
     assert als.nnz == 8 * n_rows
-    assert [als.n_bytes(p) for p in als.precisions] == [32 * n_rows, 16 * n_rows, 12 * n_rows]
+    assert [als.n_bytes(p) for p in als.precisions] == [32 * n_rows, 12 * n_rows]
     assert ndcg(als, parts, "int8") == pytest.approx(ndcg(als, parts), abs=0.02)
     bpr = peers.implicit_bpr(
         parts[0].user_items, 0, learning_rate=0.05, regularization=0.01, iterations=30, factors=8
