@@ -213,10 +213,9 @@ def _methods() -> dict[str, Method]:
         "implicit BPR, d = 64, tuned",
         "implicit BPR",
         peers.implicit_bpr,
-        settings={"factors": 64},
-        tune={"learning_rate": 0.05, "regularization": 0.01, "iterations": 100},
+        settings={"factors": 64, "iterations": 100},
+        tune={"learning_rate": 0.05, "regularization": 0.01},
         factors=(3,),
-        bounds={"iterations": (10, 400)},
         package="implicit",
     )
     return found

@@ -101,8 +101,8 @@ def implicit_bpr(
     *,
     learning_rate: float,
     regularization: float,
-    iterations: float,
     factors: int = 64,
+    iterations: int = 100,
     n_jobs: int = 2,
 ) -> DenseFactors:
     """Fit implicit's BayesianPersonalizedRanking (Rendle et al. 2009); its last column is the items' bias."""
@@ -113,7 +113,7 @@ def implicit_bpr(
             factors,
             learning_rate=learning_rate,
             regularization=regularization,
-            iterations=round(iterations),
+            iterations=iterations,
             random_state=seed,
             num_threads=n_jobs,
         )
