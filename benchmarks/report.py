@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from methods import METHODS, Method
+from methods import DENSITIES, METHODS, Method
 from plot import Point, draw
 from results import Record
 
@@ -24,6 +24,18 @@ PUBLISHED = {
     "SimpleX": (0.1872, 0.1557),
 }
 PUBLISHED_NUMBERS = 4_533_696
+
+#: One method's NDCG@20 as a share of another's: what the README's claims come down to.
+COMPARISONS = (
+    ("graph-0.1", "als-64"),
+    ("graph-0.1", "dense-64"),
+    ("graph-0.05", "graph-0.1"),
+    ("graph-0.2", "dense-64"),
+    ("bpr-64-0.1", "dense-64"),
+    *((f"bpr-64-{density:g}", f"random-last-{density:g}") for density in DENSITIES),
+    ("bpr-64-0.1", "pruned"),
+    ("bpr-64-0.1", "dense-8"),
+)
 
 _TITLES = {
     "gowalla": "Gowalla",
@@ -64,6 +76,8 @@ def section(runs: Sequence[Record]) -> str:
         gowalla_table(ours),
         "**Other data, NDCG@20 on the test part**",
         other_table(runs),
+        "**The one's NDCG@20 as a share of the other's**",
+        comparison_table(runs),
     ]
     if versions := sorted({run["version"] for run in runs if "version" in run}):
         parts.append(f"Peers: {', '.join(versions)}.")
@@ -111,6 +125,20 @@ def other_table(runs: Sequence[Record]) -> str:
     return _table(("method", *(_TITLES[data] for data in found)), rows)
 
 
+def comparison_table(runs: Sequence[Record]) -> str:
+    """Lay out `COMPARISONS`, with a column for each data set."""
+    found = {data: _by_method(runs, data) for data in _TITLES}
+    rows = []
+    for one, other in COMPARISONS:
+        cells = [
+            f"{100 * _ndcg(of[one]) / _ndcg(of[other]):.0f} %" if one in of and other in of else ""
+            for of in found.values()
+        ]
+        if any(cells):
+            rows.append((METHODS[one].label, METHODS[other].label, *cells))
+    return _table(("method", "compared with", *_TITLES.values()), rows)
+
+
 def points(runs: Sequence[Record]) -> list[Point]:
     """Return what the plot shows: each method on Gowalla, as float32 and as int8."""
     found = []
@@ -150,6 +178,10 @@ def _values(records: Sequence[Record], *path: str) -> list[float]:
 
 def _mean(records: Sequence[Record], *path: str) -> float:
     return statistics.fmean(_values(records, *path))
+
+
+def _ndcg(records: Sequence[Record]) -> float:
+    return _mean(records, "stored", "float32", "ndcg@20")
 
 
 def _spread(records: Sequence[Record], metric: str, precision: str = "float32") -> str:

@@ -53,6 +53,18 @@ def test_other_data_have_a_column_each():
     ]
 
 
+def test_comparisons_are_shares_of_means():
+    runs = [run("graph-0.1", seed, ndcg=ndcg) for seed, ndcg in enumerate((0.11, 0.13))]
+    runs += [
+        run("als-64", ndcg=0.1),
+        run("graph-0.1", data="thin-5"),
+        run("dense-64", data="thin-5", ndcg=0.2),
+    ]
+    _, _, *rows = rows_of(report.comparison_table(runs))
+    assert [row[2:] for row in rows] == [["120 %", "", "", "", ""], ["", "", "50 %", "", ""]]
+    assert all(name in METHODS for pair in report.COMPARISONS for name in pair)
+
+
 def test_methods_that_are_no_more_are_left_out():
     assert len(report.points([run("a former method")])) == len(report.PUBLISHED)
 
