@@ -76,9 +76,9 @@ def section(runs: Sequence[Record]) -> str:
         gowalla_table(ours),
         "**Other data, NDCG@20 on the test part**",
         other_table(runs),
-        "**The one's NDCG@20 as a share of the other's**",
-        comparison_table(runs),
     ]
+    if compared := comparison_table(runs):
+        parts += ["**NDCG@20 as a share of another method's**", compared]
     if versions := sorted({run["version"] for run in runs if "version" in run}):
         parts.append(f"Peers: {', '.join(versions)}.")
     return "\n\n".join(parts)
@@ -126,7 +126,7 @@ def other_table(runs: Sequence[Record]) -> str:
 
 
 def comparison_table(runs: Sequence[Record]) -> str:
-    """Lay out `COMPARISONS`, with a column for each data set."""
+    """Lay out `COMPARISONS`, with a column for each data set; empty where there is nothing to compare."""
     found = {data: _by_method(runs, data) for data in _TITLES}
     rows = []
     for one, other in COMPARISONS:
@@ -136,7 +136,7 @@ def comparison_table(runs: Sequence[Record]) -> str:
         ]
         if any(cells):
             rows.append((METHODS[one].label, METHODS[other].label, *cells))
-    return _table(("method", "compared with", *_TITLES.values()), rows)
+    return _table(("method", "compared with", *_TITLES.values()), rows) if rows else ""
 
 
 def points(runs: Sequence[Record]) -> list[Point]:
