@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,11 +14,14 @@ from sparserec_np.errors import SettingError
 
 from .output import size
 
+if TYPE_CHECKING:
+    from sparserec_np.runtime import ModelData, TableData
+
 # The header: names, settings, metrics. It takes some three kilobytes.
 _HEADER = 5000
 _VALUE_BYTES = {"float32": 4, "float16": 2, "int8": 1}
-# Above it, a wider table uses the same entries better. 145,000 entries on Gowalla, NDCG@20 on a validation
-# split: 0.067 at width 32 (density 0.064), 0.083 at 64 (0.032), 0.095 at 128 (0.016).
+# Above it, a wider table of users and items uses the same entries better. 145,000 entries on Gowalla, NDCG@20
+# on a validation split: 0.067 at width 32 (density 0.064), 0.083 at 64 (0.032), 0.095 at 128 (0.016).
 _MOST_DENSITY = 0.02
 # At 256 it is 0.101, but longer gaps take a third of the entries away again, and the factorization that finds
 # the mask takes minutes.
@@ -52,7 +58,7 @@ def choose(
     precision: str | None,
     biases: bool,
 ) -> Choice:
-    """Choose width, density and precision so that the file as written fits.
+    """Choose width, density and precision of a model with a row for each user and item.
 
     Every size is an upper bound, so that it fits whatever pattern the training arrives at. Values are int8
     unless another precision is asked for: it costs no recall and leaves room for twice the entries. The
@@ -105,22 +111,119 @@ def choose(
     return Choice(dim, density, precision, seen, reasons)
 
 
+def choose_items(
+    interactions: Any,
+    max_bytes: int,
+    *,
+    dim: int,
+    widest: int,
+    precision: str | None,
+) -> Choice:
+    """Choose density and precision of a model whose users are made of their items; the rest, as `choose`.
+
+    Which width such entries are worth most in, the training finds out on held-out interactions. So their
+    number is what is expected to fit at the widest, where gaps are longest; `trim` sees to the last bytes.
+    Without seen items the file knows no users: whoever asks brings a history. On Gowalla they would take a
+    megabyte, for 500 KB of tables (benchmarks/budget.py measures what bytes are best spent on).
+
+    Parameters
+    ----------
+    interactions : Interactions
+    max_bytes : int
+    dim : int
+        Width by which the density is counted.
+    widest : int
+        Most that the table may be wide.
+    precision : str or None
+        Taken if given.
+
+    Raises
+    ------
+    SettingError
+        If nothing fits; it names the least that works.
+    """
+    precision = precision or "int8"
+    n_items = interactions.n_items
+    fixed = _fixed_bytes(interactions, biases=False, users=False)
+    about_users = _seen_bytes(interactions) + _id_bytes(interactions.users)
+    least = fixed + _item_table_bytes(n_items, n_items, widest, precision)
+    if max_bytes < least:
+        raise SettingError(
+            f"max_bytes is {max_bytes:,}; expected at least {least:,} for {n_items:,} items with an entry "
+            f"each: ids, popularity and settings alone take {fixed:,}"
+        )
+    seen = max_bytes - fixed - about_users >= max(max_bytes / 2, least - fixed)
+    room = max_bytes - fixed - (about_users if seen else 0)
+    n_positions = (interactions.n_users + n_items) * dim
+    most = min(n_items * widest, n_positions)
+    entries = _most(most, lambda n: _item_table_bytes(n_items, n, widest, precision) <= room)
+    reasons = [
+        f"{size(fixed)} for ids, popularity and settings; {size(room)} for the item table",
+        f"{precision} values: with its place an entry takes "
+        f"{_item_table_bytes(n_items, entries, widest, precision) / max(entries, 1):.1f} bytes",
+        f"{entries:,} entries, {entries / n_items:.1f} an item; held-out interactions choose the width, "
+        f"{widest} at most"
+        if widest > dim
+        else f"{entries:,} entries, {entries / n_items:.1f} an item, in a table of width {widest}",
+        f"what users were trained on, {size(about_users)}, is "
+        + ("kept" if seen else "left out, and users with it: ask by history=[item, ...]"),
+    ]
+    return Choice(dim, entries / n_positions, precision, seen, reasons)
+
+
+def trim(model: ModelData, precision: str, max_bytes: int) -> ModelData:
+    """Leave out the smallest entries of the item table, as few as it takes to fit."""
+    from sparserec_np.runtime import save_model
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.srec")
+        while True:
+            save_model(path, model, precision)
+            surplus = path.stat().st_size - max_bytes
+            if surplus <= 0 or not model.items.nnz:
+                return model
+            dropped = 1 + surplus // (1 + _VALUE_BYTES[precision])
+            model = replace(model, items=_largest(model.items, max(model.items.nnz - dropped, 0)))
+
+
+def _largest(table: TableData, n: int) -> TableData:
+    """Keep the n entries of largest magnitude; of equal ones, the first."""
+    from sparserec_np.runtime import TableData
+
+    kept = np.zeros(table.nnz, bool)
+    kept[np.argsort(-np.abs(table.values), kind="stable")[:n]] = True
+    before = np.concatenate([[0], np.cumsum(kept)])
+    return TableData(before[table.indptr], table.indices[kept], table.values[kept], table.dim)
+
+
+def _item_table_bytes(n_items: int, entries: int, width: int, precision: str) -> int:
+    """Bytes that an item table takes by its columns, if its entries lie anywhere."""
+    # The share of gaps that are as long: those of entries drawn at random.
+    empty = max(1 - entries / (n_items * width), 0.0)
+    longer = entries * sum(empty**gap for gap in (1 << 7, 1 << 14, 1 << 21))
+    scales = n_items if precision == "int8" else 0
+    return 8 * width + 4 + scales + round(longer) + entries * (1 + _VALUE_BYTES[precision])
+
+
 def _entries(interactions: Any, room: int, dim: int, precision: str) -> int:
-    """Most entries whose tables fit into `room` bytes, by bisection."""
-    low, high = 0, (interactions.n_users + interactions.n_items) * dim
+    """Most entries whose tables fit into `room` bytes."""
+    most = (interactions.n_users + interactions.n_items) * dim
+    return _most(most, lambda n: _table_bytes(interactions, n, dim, precision) <= room)
+
+
+def _most(limit: int, fits: Callable[[int], bool]) -> int:
+    """Largest number up to `limit` that fits, by bisection."""
+    low, high = 0, limit
     while low < high:
         middle = (low + high + 1) // 2
-        if _table_bytes(interactions, middle, dim, precision) <= room:
-            low = middle
-        else:
-            high = middle - 1
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
     return low
 
 
 def _table_bytes(interactions: Any, entries: int, dim: int, precision: str) -> int:
     """Upper bound of the bytes of both tables in a file."""
     n_users, n_items = interactions.n_users, interactions.n_items
-    lengths = n_users * (1 if dim < 256 else 2) + 4 * dim
+    lengths = n_users * (1 if dim < 256 else 2) + 4 * (n_users // 64 + 2) + 8 * dim + 4
     scales = n_users + n_items if precision == "int8" else 0
     # A gap takes a byte more for each seven bits; with the entries behind them, those of a row or a column
     # add up to its length at most.
@@ -131,21 +234,25 @@ def _table_bytes(interactions: Any, entries: int, dim: int, precision: str) -> i
     return lengths + scales + longer + entries * (1 + _VALUE_BYTES[precision])
 
 
-def _fixed_bytes(interactions: Any, biases: bool) -> int:
+def _fixed_bytes(interactions: Any, biases: bool, users: bool = True) -> int:
     from sparserec_np.runtime.ids import smallest_integers
 
-    ids = (interactions.users, interactions.items)
     popularity = np.bincount(interactions.user_items.indices, minlength=interactions.n_items)
     return (
         _HEADER
-        + sum(array.nbytes for id_map in ids for array in id_map.tensors().values())
+        + _id_bytes(interactions.items)
+        + (_id_bytes(interactions.users) if users else 0)
         + smallest_integers(popularity).nbytes
         + 4 * biases * (interactions.n_users + interactions.n_items)
     )
+
+
+def _id_bytes(ids: Any) -> int:
+    return sum(array.nbytes for array in ids.tensors().values())
 
 
 def _seen_bytes(interactions: Any) -> int:
     from sparserec_np.runtime.packing import pack
 
     parts = pack(interactions.user_items.indptr, interactions.user_items.indices)
-    return sum(part.nbytes for part in parts)
+    return sum(part.nbytes for part in parts) + 4 * (interactions.n_users // 64 + 2)

@@ -104,7 +104,7 @@ def write_bundle(model: Path, output: Path, *, force: bool = False) -> dict[str,
     """
     from sparserec_np.runtime import load_model
 
-    load_model(model)
+    load_model(model, verify=True)
     output = output.resolve()
     _check_folder(output, force)
     # A folder that exists may be the root of another disk, such as a memory card: only inside is the same.

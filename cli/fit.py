@@ -39,8 +39,8 @@ _MODELS = {"bpr": SparseBPR, "graph": SparseGraph, "mf": SparseMF}
     "--model",
     type=click.Choice(list(_MODELS)),
     help="graph makes people of the items in their history and spends all entries on the items; bpr ranks by "
-    "a row for each user and item; mf predicts ratings or choices one by one. [default: graph; bpr with "
-    "--max-bytes, mf with --loss squared]",
+    "a row for each user and item; mf predicts ratings or choices one by one. [default: graph; mf with "
+    "--loss squared]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; all for people goes to standard error.")
 @precision_option(None)
@@ -75,9 +75,7 @@ def command(
     if max_bytes is not None and options["density"] is not None:
         raise click.UsageError("give either --density or --max-bytes, which chooses the density")
     if model is None:
-        model = "mf" if options["loss"] == "squared" else "graph" if max_bytes is None else "bpr"
-    if max_bytes is not None and model == "graph":
-        raise click.UsageError("--max-bytes goes with --model bpr or mf")
+        model = "mf" if options["loss"] == "squared" else "graph"
     estimator = make_estimator(model, _MODELS, options)
     estimator.check_settings()
     interactions = read(data, **reading)
@@ -88,14 +86,7 @@ def command(
     )
     choice = None
     if max_bytes is not None:
-        choice = budget.choose(
-            interactions,
-            max_bytes,
-            dim=estimator.dim,
-            may_widen=options["dim"] is None,
-            precision=precision,
-            biases=estimator.loss == "squared",
-        )
+        choice = _choice(estimator, interactions, max_bytes, precision, options)
         estimator.set_params(dim=choice.dim, density=choice.density)
         precision = choice.precision
         say(f"to fit into {max_bytes:,} bytes:")
@@ -107,9 +98,11 @@ def command(
     written = estimator.recommender.data
     if choice is not None and not choice.seen:
         written = without(written, users=False, seen=True)
+    if max_bytes is not None and written.users is None:
+        written = budget.trim(written, precision or "float32", max_bytes)
     save_model(path, written, precision or "float32")
 
-    nnz = estimator.nnz_
+    nnz = written.nnz
     n_positions = (interactions.n_users + interactions.n_items) * estimator.dim
     summary = interactions.summary
     report = {
@@ -131,7 +124,7 @@ def command(
         "width": estimator.items_.dim,
         "nnz": nnz,
         "n_positions": n_positions,
-        "density": estimator.density_,
+        "density": nnz / n_positions,
         "precision": precision or "float32",
         "seen": written.seen is not None,
         "bytes": path.stat().st_size,
@@ -143,6 +136,27 @@ def command(
     if as_json:
         click.echo(json.dumps(report))
     say(_table(report))
+
+
+def _choice(
+    estimator: Any, interactions: Any, max_bytes: int, precision: str | None, options: dict[str, Any]
+) -> budget.Choice:
+    """Choose what fits into `max_bytes`, by the kind of the model."""
+    if isinstance(estimator, SparseGraph):
+        widest = estimator.width or (
+            estimator.widest(interactions) if estimator.early_stopping else estimator.dim
+        )
+        return budget.choose_items(
+            interactions, max_bytes, dim=estimator.dim, widest=widest, precision=precision
+        )
+    return budget.choose(
+        interactions,
+        max_bytes,
+        dim=estimator.dim,
+        may_widen=options["dim"] is None,
+        precision=precision,
+        biases=estimator.loss == "squared",
+    )
 
 
 def _table(report: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ def command(model: Path, as_json: bool) -> None:
     from sparserec_np.runtime import load_model
     from sparserec_np.runtime.format import read_tensors
 
-    described = describe(load_model(model))
+    described = describe(load_model(model, verify=True))
     described["precision"] = read_tensors(model)[1]["precision"]
     described["bytes"] = {
         "file": model.stat().st_size,

@@ -135,6 +135,11 @@ class SparseGraph(SparseRecommender):  # noqa: D101
         self._check_fitted()
         return self.items_.dim
 
+    def widest(self, data: Interactions) -> int:
+        """Return the widest table that ``width=None`` tries on some interactions."""
+        most = min(data.user_items.shape)
+        return max(factor * self.dim for factor in _WIDTHS if factor == 1 or factor * self.dim <= most)
+
     def _best_width(
         self,
         settings: dict[str, Any],

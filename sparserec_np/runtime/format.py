@@ -16,7 +16,8 @@ import json
 import math
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -147,7 +148,7 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]],
                 f"{path}: the file holds {size} bytes; expected a header length of 8 first"
             )
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    try:
+    with naming(str(path)):
         header = _read_header(content, size)
         metadata = _checked_metadata(header.pop(_METADATA, {}))
         start = 8 + int.from_bytes(content[:8], "little")
@@ -157,8 +158,6 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]],
             name: _view(content, name, dtype, shape, start + begin)
             for name, (dtype, shape, begin, _) in places.items()
         }
-    except ModelFormatError as error:
-        raise ModelFormatError(f"{path}: {error}") from None
     return tensors, metadata
 
 
@@ -192,6 +191,15 @@ def parse_json(text: str | bytes, field: str) -> Any:
         raise ModelFormatError(f"{field} is JSON nested too deeply") from None
     except ValueError as error:
         raise ModelFormatError(f"{field} is not the JSON expected: {error}") from None
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Begin the message of a `ModelFormatError` with the file's name."""
+    try:
+        yield
+    except ModelFormatError as error:
+        raise ModelFormatError(f"{path}: {error}") from None
 
 
 def shown(value: object) -> str:

@@ -11,8 +11,10 @@ import re
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import pairwise
 from numbers import Integral
+from operator import lt
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,11 @@ Ids = Sequence[Id] | NDArray[Any]
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _UNSIGNED = (np.uint8, np.uint16, np.uint32)
+# Ids that are looked at together, where there are many.
+_PIECE = 1 << 14
+
+#: Names of the tensors of an id map, whatever kind it is of.
+ID_PARTS = ("numbers", "text", "offsets")
 
 
 class IdMap(ABC):
@@ -89,9 +96,16 @@ class IdMap(ABC):
 
     @staticmethod
     def from_tensors(
-        encoding: str, tensors: Mapping[str, NDArray[Any]], n: int, *, entity: str = "item"
+        encoding: str,
+        tensors: Mapping[str, NDArray[Any]],
+        n: int,
+        *,
+        entity: str = "item",
+        source: str = "ids",
     ) -> IdMap:
         """Build a map over the arrays of a model file, without copying them; the inverse of `tensors`.
+
+        What the arrays hold is checked when the map is first used, or by `check`.
 
         Parameters
         ----------
@@ -103,6 +117,8 @@ class IdMap(ABC):
             Number of ids.
         entity : str
             ``"user"`` or ``"item"``.
+        source : str
+            Begins the messages: the name of the tensors, and of the file where it is not said elsewhere.
 
         Returns
         -------
@@ -111,23 +127,27 @@ class IdMap(ABC):
         Raises
         ------
         ModelFormatError
-            If a tensor is missing, or does not hold ``n`` sorted, unique ids. The message starts with the
-            tensor's name.
+            If a tensor is missing, or does not hold ``n`` sorted, unique ids; the latter from the methods
+            of the map.
         """
-        if encoding == "range":
-            return _IntIds(range(n), entity)
-        names = {"int": ("numbers",), "str": ("text", "offsets")}.get(encoding)
+        names = {"range": (), "int": ("numbers",), "str": ("text", "offsets")}.get(encoding)
         if names is None:
-            raise ModelFormatError(f"encoding is {encoding!r}; expected 'range', 'int' or 'str'")
+            raise ModelFormatError(f"{source}: encoding is {encoding!r}; expected 'range', 'int' or 'str'")
         for name in names:
             if name not in tensors:
-                raise ModelFormatError(f"{name} is missing, although the ids are stored as {encoding!r}")
+                raise ModelFormatError(
+                    f"{source}: {name} is missing, although the ids are stored as {encoding!r}"
+                )
             if tensors[name].ndim != 1 or tensors[name].dtype.kind not in "iu":
                 found = f"{tensors[name].dtype} of shape {tensors[name].shape}"
-                raise ModelFormatError(f"{name} is {found}; expected integers in one dimension")
+                raise ModelFormatError(f"{source}: {name} is {found}; expected integers in one dimension")
+        if surplus := sorted(tensors.keys() - set(names)):
+            raise ModelFormatError(f"{source}: {surplus[0]} has no place beside ids stored as {encoding!r}")
+        if encoding == "range":
+            return _IntIds(range(n), entity)
         if encoding == "int":
-            return _IntIds.from_stored(tensors["numbers"], n, entity)
-        return _StrIds.from_stored(tensors["text"], tensors["offsets"], n, entity)
+            return _IntIds.from_stored(tensors["numbers"], n, entity, source)
+        return _StrIds.from_stored(tensors["text"], tensors["offsets"], n, entity, source)
 
     @property
     @abstractmethod
@@ -137,6 +157,16 @@ class IdMap(ABC):
     @abstractmethod
     def tensors(self) -> dict[str, NDArray[Any]]:
         """Arrays from which `from_tensors` rebuilds the map, in the smallest integer types that hold them."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Check what a file holds; the arrays of any other map are right by the way it is made.
+
+        Raises
+        ------
+        ModelFormatError
+            If the ids are not sorted, unique and of one kind.
+        """
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -226,9 +256,24 @@ class _IntIds(IdMap):
 
     kind = "int"
 
-    def __init__(self, numbers: NDArray[Any] | range, entity: str) -> None:
-        self._numbers = numbers
+    def __init__(self, numbers: NDArray[Any] | range, entity: str, source: str | None = None) -> None:
+        self._given = numbers
         self.entity = entity
+        #: The file, as long as nobody has looked what it holds.
+        self._source = source
+
+    @cached_property
+    def _numbers(self) -> NDArray[Any] | range:
+        numbers = self._given
+        if self._source is None or isinstance(numbers, range):
+            return numbers
+        if (bad := _first_not_increasing(numbers)) is not None:
+            found = f"{numbers[bad]} after {numbers[bad - 1]} at position {bad}"
+            raise ModelFormatError(f"{self._source}: numbers are not sorted and unique: {found}")
+        return numbers
+
+    def check(self) -> None:
+        _ = self._numbers
 
     @classmethod
     def from_numbers(cls, numbers: NDArray[np.int64], entity: str) -> _IntIds:
@@ -241,23 +286,20 @@ class _IntIds(IdMap):
         return cls(numbers, entity)
 
     @classmethod
-    def from_stored(cls, numbers: NDArray[Any], n: int, entity: str) -> _IntIds:
+    def from_stored(cls, numbers: NDArray[Any], n: int, entity: str, source: str) -> _IntIds:
         if len(numbers) != n:
-            raise ModelFormatError(f"numbers holds {len(numbers)} ids; expected {n}")
-        if (bad := _first_not_increasing(numbers)) is not None:
-            found = f"{numbers[bad]} after {numbers[bad - 1]} at position {bad}"
-            raise ModelFormatError(f"numbers are not sorted and unique: {found}")
-        return cls(numbers if n else range(0), entity)
+            raise ModelFormatError(f"{source}: numbers holds {len(numbers)} ids; expected {n}")
+        return cls(numbers if n else range(0), entity, source if n else None)
 
     @property
     def encoding(self) -> str:
-        return "range" if isinstance(self._numbers, range) else "int"
+        return "range" if isinstance(self._given, range) else "int"
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         return {} if isinstance(self._numbers, range) else {"numbers": smallest_integers(self._numbers)}
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return len(self._given)
 
     def __getitem__(self, row: int) -> int:
         return int(self._numbers[self._checked(row)])
@@ -324,10 +366,26 @@ class _StrIds(IdMap):
     # Above it, with this many neighbours in the alphabet, on either side.
     _NEIGHBOURS = 100
 
-    def __init__(self, text: NDArray[np.uint8], offsets: NDArray[Any], entity: str) -> None:
+    def __init__(
+        self, text: NDArray[np.uint8], offsets: NDArray[Any], entity: str, source: str | None = None
+    ) -> None:
         self._text = text
-        self._offsets = offsets
+        self._given = offsets
         self.entity = entity
+        #: The file, as long as nobody has looked what it holds.
+        self._source = source
+
+    @cached_property
+    def _offsets(self) -> NDArray[Any]:
+        if self._source is not None:
+            try:
+                _check_strings(self._text, self._given)
+            except ModelFormatError as error:
+                raise ModelFormatError(f"{self._source}: {error}") from None
+        return self._given
+
+    def check(self) -> None:
+        _ = self._offsets
 
     @classmethod
     def from_strings(cls, strings: list[Any], entity: str) -> _StrIds:
@@ -344,25 +402,14 @@ class _StrIds(IdMap):
         return cls(np.frombuffer(b"".join(parts), np.uint8), offsets, entity)
 
     @classmethod
-    def from_stored(cls, text: NDArray[Any], offsets: NDArray[Any], n: int, entity: str) -> _StrIds:
+    def from_stored(
+        cls, text: NDArray[Any], offsets: NDArray[Any], n: int, entity: str, source: str
+    ) -> _StrIds:
         if text.dtype != np.uint8:
-            raise ModelFormatError(f"text has dtype {text.dtype}; expected uint8")
+            raise ModelFormatError(f"{source}: text has dtype {text.dtype}; expected uint8")
         if len(offsets) != n + 1:
-            raise ModelFormatError(f"offsets holds {len(offsets)} values; expected {n + 1}")
-        if offsets[0] != 0 or offsets[-1] != len(text) or np.any(offsets[1:] < offsets[:-1]):
-            raise ModelFormatError(f"offsets do not rise from 0 to {len(text)}, the length of the text")
-        block = text.tobytes()
-        previous = None
-        for row, (start, stop) in enumerate(_spans(offsets)):
-            part = block[start:stop]
-            if previous is not None and part <= previous:
-                raise ModelFormatError(f"text is not sorted and unique at id number {row}")
-            try:
-                part.decode()
-            except UnicodeDecodeError as error:
-                raise ModelFormatError(f"text is not UTF-8 at id number {row}: {error.reason}") from None
-            previous = part
-        return cls(text, offsets, entity)
+            raise ModelFormatError(f"{source}: offsets holds {len(offsets)} values; expected {n + 1}")
+        return cls(text, offsets, entity, source)
 
     @property
     def encoding(self) -> str:
@@ -372,7 +419,7 @@ class _StrIds(IdMap):
         return {"text": self._text, "offsets": smallest_integers(self._offsets)}
 
     def __len__(self) -> int:
-        return len(self._offsets) - 1
+        return len(self._given) - 1
 
     def _bytes(self, row: int) -> bytes:
         return self._text[int(self._offsets[row]) : int(self._offsets[row + 1])].tobytes()
@@ -443,9 +490,37 @@ def smallest_integers(values: NDArray[Any]) -> NDArray[Any]:
 
 def _spans(offsets: NDArray[Any]) -> Iterator[tuple[int, int]]:
     """Walk the pairs (start, stop) in pieces: a list of all of them would take many times the array."""
-    piece = 1 << 14
-    for begin in range(0, len(offsets) - 1, piece):
-        yield from pairwise(offsets[begin : begin + piece + 1].tolist())
+    for begin in range(0, len(offsets) - 1, _PIECE):
+        yield from pairwise(offsets[begin : begin + _PIECE + 1].tolist())
+
+
+def _check_strings(text: NDArray[np.uint8], offsets: NDArray[Any]) -> None:
+    """Check that a block of text is sorted, unique strings of UTF-8, some thousands at a time."""
+    if offsets[0] != 0 or offsets[-1] != len(text) or np.any(offsets[1:] < offsets[:-1]):
+        raise ModelFormatError(f"offsets do not rise from 0 to {len(text)}, the length of the text")
+    previous = None
+    for begin in range(0, len(offsets) - 1, _PIECE):
+        bounds = offsets[begin : begin + _PIECE + 1].tolist()
+        first = bounds[0]
+        block = text[first : bounds[-1]].tobytes()
+        parts = [block[start - first : stop - first] for start, stop in pairwise(bounds)]
+        if previous is not None:
+            parts.insert(0, previous)
+        if not all(map(lt, parts, parts[1:])):
+            row = begin + next(i for i, (one, next_) in enumerate(pairwise(parts)) if one >= next_)
+            raise ModelFormatError(f"text is not sorted and unique at id number {row + (previous is None)}")
+        # Sound as a whole, and no id begins within a character: then each is sound.
+        try:
+            block.decode()
+            starts = text[np.minimum(bounds[:-1], len(text) - 1)] if len(text) else text
+            within = (starts & 0xC0 == 0x80) & (np.diff(bounds) > 0)[: len(starts)]
+        except UnicodeDecodeError as error:
+            row = begin + int(np.searchsorted(bounds, first + error.start, side="right")) - 1
+            raise ModelFormatError(f"text is not UTF-8 at id number {row}: {error.reason}") from None
+        if within.any():
+            row = begin + int(within.argmax())
+            raise ModelFormatError(f"text is not UTF-8 at id number {row}: it begins within a character")
+        previous = parts[-1]
 
 
 def _first_not_increasing(numbers: NDArray[Any]) -> int | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,31 @@ from sparserec_np.runtime.ids import IdMap
 from sparserec_np.runtime.table_data import MAX_MAGNITUDE, TableData, check_csr, check_length, check_values
 
 
-class SeenItems(NamedTuple):
-    """The items of each user in the training data, as the pattern of a CSR matrix with sorted columns."""
+class SeenItems:
+    """The items of each user in the training data.
 
-    indptr: NDArray[np.integer]
-    indices: NDArray[np.integer]
+    Parameters
+    ----------
+    indptr, indices : ndarray of int
+        The pattern of a CSR matrix, users in rows, with sorted columns.
+
+    Attributes
+    ----------
+    n_users : int
+    """
+
+    def __init__(self, indptr: NDArray[np.integer], indices: NDArray[np.integer]) -> None:
+        self.indptr = indptr
+        self.indices = indices
+        self.n_users = len(indptr) - 1
+
+    def __iter__(self) -> Iterator[NDArray[np.integer]]:
+        """Unpack into ``indptr, indices``."""
+        return iter((self.indptr, self.indices))
+
+    def of(self, user: int) -> NDArray[np.int64]:
+        """Return the item rows of one user."""
+        return self.indices[int(self.indptr[user]) : int(self.indptr[user + 1])].astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +95,7 @@ class ModelData:
         """Number of users that the model knows: by their row, or by what they have seen."""
         if self.users is not None:
             return self.users.n_rows
-        return len(self.seen.indptr) - 1 if self.seen is not None else 0
+        return self.seen.n_users if self.seen is not None else 0
 
     @property
     def n_items(self) -> int:
@@ -97,34 +117,35 @@ class ModelData:
         """Share of the positions of both tables that are stored."""
         return self.nnz / max((self.n_users + self.n_items) * self.dim, 1)
 
-    def check(self, *, patterns: bool = True) -> None:
-        """Check every invariant, at the cost of one pass over the arrays.
+    def check(self, *, whole: bool = True) -> None:
+        """Check every invariant.
 
         Parameters
         ----------
-        patterns : bool
-            Whether to look at row pointers and column numbers, too. Those that were unpacked from a file
-            are right by the way they are made.
+        whole : bool
+            Whether to look into tables, ids and seen items; each is read once. Those of a file check
+            themselves where they are used, so that it can be left at what they have in common, and at
+            what there is one number of for each row.
 
         Raises
         ------
         ModelFormatError
             For the first that does not hold; the message names the field.
         """
-        self.items.check("items", pattern=patterns)
+        if whole:
+            self._check_parts()
+        self.items.check_dim("items")
         check_length("item_ids", len(self.item_ids), self.n_items)
         _check_counts("popularity", self.popularity, self.n_items)
         if self.users is not None:
-            self.users.check("users", pattern=patterns)
+            self.users.check_dim("users")
             if self.users.dim != self.dim:
                 raise ModelFormatError(f"users have dim {self.users.dim}; expected {self.dim}, as the items")
         elif self.user_bias is not None:
             raise ModelFormatError("user_bias is given although there is no user table")
         check_length("user_ids", len(self.user_ids), self.n_users)
         if self.seen is not None:
-            check_length("seen.indptr", len(self.seen.indptr), self.n_users + 1)
-            if patterns:
-                check_csr("seen", self.seen.indptr, self.seen.indices, self.n_items)
+            check_length("seen.indptr", self.seen.n_users + 1, self.n_users + 1)
         if self.item_bias is not None:
             check_values("item_bias", self.item_bias, self.n_items)
         if self.user_bias is not None:
@@ -132,6 +153,15 @@ class ModelData:
         if not abs(self.offset) <= MAX_MAGNITUDE:
             raise ModelFormatError(f"offset is {self.offset}; expected a finite number")
         check_encoder(self.encoder, self.encoder_settings)
+
+    def _check_parts(self) -> None:
+        self.items.check("items")
+        if self.users is not None:
+            self.users.check("users")
+        if self.seen is not None:
+            check_csr("seen", self.seen.indptr, self.seen.indices, self.n_items)
+        self.item_ids.check()
+        self.user_ids.check()
 
 
 def _check_counts(name: str, counts: NDArray[Any], length: int) -> None:

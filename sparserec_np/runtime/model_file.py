@@ -1,15 +1,18 @@
 """The model file, ``.srec``: a model's arrays in a safetensors container.
 
-Version 1 holds these tensors, those in brackets only where the model has them; ``uint`` is the smallest
+Version 2 holds these tensors, those in brackets only where the model has them; ``uint`` is the smallest
 of uint8, uint16 and uint32 that holds the numbers (int32 or int64 where they need it)::
 
     items.lengths   uint, (dim,)           the item table by column: stored entries of each
     items.gaps      uint8                  their rows, as gaps
+    items.starts    uint, (dim + 1,)       the byte of items.gaps at which each column begins, and the end
     items.values    float32, float16 or int8, (item_nnz,)
     [items.scales   uint8, (n_items,)      if values are int8]
-    [users.lengths, users.gaps, users.values, users.scales: the user table likewise, but by row]
+    [users.lengths, users.gaps, users.values, users.scales: the user table likewise, but by row, and
+     users.starts   uint                   of every 64th row alone, and the end]
     [seen.lengths   uint, (n_users,)       the training items of each user
-     seen.gaps      uint8]                 their rows, as gaps
+     seen.gaps      uint8                  their rows, as gaps
+     seen.starts    uint]                  as users.starts
     popularity      uint or float32, (n_items,)   interactions of each item in the training data
     [item_bias      float32, (n_items,)]
     [user_bias      float32, (n_users,)]
@@ -17,12 +20,12 @@ of uint8, uint16 and uint32 that holds the numbers (int32 or int64 where they ne
      item_ids.text, item_ids.offsets uint8; uint, (n_items + 1,)   if item_ids is "str": UTF-8]
     [user_ids: likewise]
 
-The item table stands by column because that is how it is read: a person's vector has few columns. Lengths
-and gaps are explained in `sparserec_np.runtime.packing`; an int8 value of row ``r`` stands for
+The item table stands by column because that is how it is read: a person's vector has few columns. Lengths,
+gaps and starts are explained in `sparserec_np.runtime.packing`; an int8 value of row ``r`` stands for
 ``value * 2**(exponent - scales[r] / 8)``. The metadata, every value a string::
 
     format            "srec"
-    format_version    "1"
+    format_version    "2"
     precision         of the tables' values: "float32", "float16" or "int8"
     item_exponent, user_exponent   of the scales; 0 without
     dim, n_users, n_items, user_nnz, item_nnz, density
@@ -30,6 +33,11 @@ and gaps are explained in `sparserec_np.runtime.packing`; an int8 value of row `
     user_ids, item_ids   how ids are stored: "range" (the row numbers), "int" or "str"
     encoder, encoder_settings   how a person is encoded from a history; settings as JSON
     info              how the model came to be, as JSON
+
+Opening a file reads the header, the lengths and what there is one number of for each row: popularity and
+biases. Ids, tables and seen items are read, and checked, where they are used
+(`sparserec_np.runtime.packed`): whatever a damaged part is asked for gives `ModelFormatError`.
+``load_model(path, verify=True)`` looks at all of it at once.
 
 Integers are narrowed on the way into a file, so a loaded model has the same numbers, though it may have
 them in other types. The same model gives the same bytes: nothing here depends on the clock.
@@ -47,14 +55,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparserec_np.errors import ModelFormatError, SettingError
-from sparserec_np.runtime.format import parse_json, read_tensors, shown, write_tensors
-from sparserec_np.runtime.ids import IdMap, smallest_integers
-from sparserec_np.runtime.model_data import ModelData, SeenItems
-from sparserec_np.runtime.packing import pack, unpack
-from sparserec_np.runtime.precision import PRECISIONS, check_precision, from_int8, to_float16, to_int8
-from sparserec_np.runtime.table_data import MAX_DIM, Compressed, TableData
+from sparserec_np.runtime.format import naming, parse_json, read_tensors, shown, write_tensors
+from sparserec_np.runtime.ids import ID_PARTS, IdMap, smallest_integers
+from sparserec_np.runtime.model_data import ModelData
+from sparserec_np.runtime.packed import (
+    COLUMNS_PER_BLOCK,
+    ROWS_PER_BLOCK,
+    PackedSeen,
+    PackedTable,
+    PackedValues,
+)
+from sparserec_np.runtime.packing import PackedLists, block_starts, pack
+from sparserec_np.runtime.precision import PRECISIONS, check_precision, to_float16, to_int8
+from sparserec_np.runtime.table_data import MAX_DIM, Compressed
 
-FORMAT_VERSION = "1"
+FORMAT_VERSION = "2"
 _DTYPES = {"float32": np.float32, "float16": np.float16, "int8": np.int8}
 # Beyond it, a scale would make values that no model has.
 _MAX_EXPONENT = 60
@@ -86,14 +101,18 @@ def save_model(path: str | os.PathLike[str], data: ModelData, precision: str = "
     check_precision(precision)
     data.check()
     columns = data.items.by_column
-    tensors, item_exponent = _table_tensors("items", columns, columns.indices, data.n_items, precision)
+    tensors, item_exponent = _table_tensors(
+        "items", columns, COLUMNS_PER_BLOCK, columns.indices, data.n_items, precision
+    )
     user_exponent = 0
     if data.users is not None:
         rows = data.users.by_row
-        more, user_exponent = _table_tensors("users", rows, rows.majors, data.n_users, precision)
+        more, user_exponent = _table_tensors(
+            "users", rows, ROWS_PER_BLOCK, rows.majors, data.n_users, precision
+        )
         tensors |= more
     if data.seen is not None:
-        tensors["seen.lengths"], tensors["seen.gaps"] = pack(*data.seen)
+        tensors |= _list_tensors("seen", data.seen.indptr, data.seen.indices, ROWS_PER_BLOCK)
     counts = data.popularity
     tensors["popularity"] = counts if counts.dtype.kind == "f" else smallest_integers(counts)
     for name in ("item_bias", "user_bias"):
@@ -117,12 +136,17 @@ def save_model(path: str | os.PathLike[str], data: ModelData, precision: str = "
     write_tensors(path, tensors, metadata)
 
 
-def load_model(path: str | os.PathLike[str]) -> ModelData:
-    """Map a model file into memory, check all of it and unpack the tables.
+def load_model(path: str | os.PathLike[str], *, verify: bool = False) -> ModelData:
+    """Map a model file into memory.
+
+    Tables, ids and seen items are unpacked and checked when they are used; a damaged one then gives
+    `ModelFormatError`, from whatever method needed it.
 
     Parameters
     ----------
     path : path-like
+    verify : bool
+        Whether to look at all of the file now, so that later nothing is found to be wrong.
 
     Returns
     -------
@@ -137,13 +161,14 @@ def load_model(path: str | os.PathLike[str]) -> ModelData:
         If the file cannot be read.
     """
     tensors, metadata = read_tensors(path)
-    try:
-        return _build(tensors, metadata)
-    except ModelFormatError as error:
-        raise ModelFormatError(f"{path}: {error}") from None
+    with naming(str(path)):
+        data = _build(tensors, metadata, str(path))
+    if verify:
+        data.check()
+    return data
 
 
-def _build(tensors: Tensors, metadata: dict[str, str]) -> ModelData:
+def _build(tensors: Tensors, metadata: dict[str, str], path: str) -> ModelData:
     if metadata.get("format") != "srec":
         raise ModelFormatError(
             f"format is {shown(metadata.get('format'))}; expected 'srec': "
@@ -160,18 +185,18 @@ def _build(tensors: Tensors, metadata: dict[str, str]) -> ModelData:
     # What is taken is used; what is left in the end has no place in a model.
     left = dict(tensors)
     popularity = _take(left, "popularity")
-    items = _take_items(left, metadata, precision, len(popularity))
-    users = _take_users(left, metadata, precision, items.dim) if _holds(left, "users") else None
+    items = _take_items(left, metadata, precision, len(popularity), path)
+    users = _take_users(left, metadata, precision, items.dim, path) if _holds(left, "users") else None
     seen = None
     if _holds(left, "seen"):
-        parts = _take(left, "seen.lengths"), _take(left, "seen.gaps")
-        seen = SeenItems(*unpack("seen", *parts, items.n_rows, _unsigned(items.n_rows)))
-    n_users = users.n_rows if users is not None else len(seen.indptr) - 1 if seen is not None else 0
+        lists = _take_lists(left, "seen", ROWS_PER_BLOCK, items.n_rows, _unsigned(items.n_rows))
+        seen = PackedSeen(path, lists)
+    n_users = users.n_rows if users is not None else seen.n_users if seen is not None else 0
     data = ModelData(
         items=items,
         users=users,
-        item_ids=_take_ids(left, metadata, "item", items.n_rows),
-        user_ids=_take_ids(left, metadata, "user", n_users),
+        item_ids=_take_ids(left, metadata, "item", items.n_rows, path),
+        user_ids=_take_ids(left, metadata, "user", n_users, path),
         seen=seen,
         popularity=popularity,
         item_bias=left.pop("item_bias", None),
@@ -183,7 +208,7 @@ def _build(tensors: Tensors, metadata: dict[str, str]) -> ModelData:
     )
     if left:
         raise ModelFormatError(f"tensor {shown(min(left))} has no place in a model")
-    data.check(patterns=False)
+    data.check(whole=False)
     for name, count in _counts(data).items():
         if _text(metadata, name) != count:
             raise ModelFormatError(f"{name} is {shown(metadata[name])}; the tensors say {count!r}")
@@ -202,13 +227,20 @@ def _counts(data: ModelData) -> dict[str, str]:
     }
 
 
+def _list_tensors(
+    name: str, indptr: NDArray[np.integer], indices: NDArray[np.integer], lists_per_block: int
+) -> Tensors:
+    lengths, gaps = pack(indptr, indices)
+    starts = block_starts(lengths, gaps, lists_per_block)
+    return {f"{name}.lengths": lengths, f"{name}.gaps": gaps, f"{name}.starts": starts}
+
+
 def _table_tensors(
-    name: str, table: Compressed, rows: NDArray[np.integer], n_rows: int, precision: str
+    name: str, table: Compressed, lists_per_block: int, rows: NDArray[np.integer], n_rows: int, precision: str
 ) -> tuple[Tensors, int]:
     """Pack a table, given by row or by column; `rows` are those of its entries. Tensors and exponent."""
-    tensors: Tensors = {}
     exponent = 0
-    tensors[f"{name}.lengths"], tensors[f"{name}.gaps"] = pack(table.indptr, table.indices)
+    tensors = _list_tensors(name, table.indptr, table.indices, lists_per_block)
     values: NDArray[Any] = table.values
     if precision == "float16":
         values = to_float16(values)
@@ -237,50 +269,47 @@ def _take(left: Tensors, name: str) -> NDArray[Any]:
     return left.pop(name)
 
 
-def _take_items(left: Tensors, metadata: dict[str, str], precision: str, n_items: int) -> TableData:
-    lengths, gaps = _take(left, "items.lengths"), _take(left, "items.gaps")
+def _take_lists(left: Tensors, name: str, lists_per_block: int, bound: int, dtype: Any) -> PackedLists:
+    lengths, gaps, starts = (_take(left, f"{name}.{part}") for part in ("lengths", "gaps", "starts"))
+    return PackedLists(name, lengths, gaps, starts, lists_per_block, bound, dtype)
+
+
+def _take_items(
+    left: Tensors, metadata: dict[str, str], precision: str, n_items: int, path: str
+) -> PackedTable:
+    lists = _take_lists(left, "items", COLUMNS_PER_BLOCK, n_items, np.intp)
     dim = _integer(metadata, "dim", 1, MAX_DIM)
-    if len(lengths) != dim:
-        raise ModelFormatError(f"items.lengths has length {len(lengths)}; expected dim, {dim}")
-    indptr, rows = unpack("items", lengths, gaps, n_items, np.intp)
-    values = _take_values(left, metadata, "item", precision, rows, n_items)
-    return TableData.from_columns(indptr, rows, values, n_items)
+    if lists.n_lists != dim:
+        raise ModelFormatError(f"items.lengths has length {lists.n_lists}; expected dim, {dim}")
+    values = _take_values(left, metadata, "item", precision, lists.total, n_items)
+    return PackedTable(path, lists, values, (n_items, dim), by="column")
 
 
-def _take_users(left: Tensors, metadata: dict[str, str], precision: str, dim: int) -> TableData:
-    lengths, gaps = _take(left, "users.lengths"), _take(left, "users.gaps")
-    indptr, columns = unpack("users", lengths, gaps, dim, _unsigned(dim))
-    # Of no use but for scales.
-    rows = np.repeat(np.arange(len(lengths)), lengths.astype(np.intp)) if precision == "int8" else columns
-    values = _take_values(left, metadata, "user", precision, rows, len(lengths))
-    return TableData(indptr, columns, values, dim)
+def _take_users(left: Tensors, metadata: dict[str, str], precision: str, dim: int, path: str) -> PackedTable:
+    lists = _take_lists(left, "users", ROWS_PER_BLOCK, dim, _unsigned(dim))
+    values = _take_values(left, metadata, "user", precision, lists.total, lists.n_lists)
+    return PackedTable(path, lists, values, (lists.n_lists, dim), by="row")
 
 
 def _take_values(
-    left: Tensors,
-    metadata: dict[str, str],
-    entity: str,
-    precision: str,
-    rows: NDArray[np.integer],
-    n_rows: int,
-) -> NDArray[np.float32]:
-    """Take a table's values as float32; those of int8 are each in the row that `rows` says."""
+    left: Tensors, metadata: dict[str, str], entity: str, precision: str, nnz: int, n_rows: int
+) -> PackedValues:
     name = f"{entity}s.values"
     stored = _take(left, name)
-    if stored.dtype != _DTYPES[precision] or len(stored) != len(rows):
+    if stored.dtype != _DTYPES[precision] or len(stored) != nnz:
         raise ModelFormatError(
             f"{name} is {stored.dtype} of length {len(stored)}; "
-            f"expected {precision}, as the metadata say, of length {len(rows)}"
+            f"expected {precision}, as the metadata say, of length {nnz}"
         )
     exponent = _integer(metadata, f"{entity}_exponent", -_MAX_EXPONENT, _MAX_EXPONENT)
     if precision != "int8":
-        return stored.astype(np.float32, copy=False)
+        return PackedValues(name, stored, None, exponent)
     scales = _take(left, f"{entity}s.scales")
     if scales.dtype != np.uint8 or len(scales) != n_rows:
         raise ModelFormatError(
             f"{entity}s.scales is {scales.dtype} of length {len(scales)}; expected uint8 of length {n_rows}"
         )
-    return from_int8(stored, rows, scales, exponent)
+    return PackedValues(name, stored, scales, exponent)
 
 
 def _unsigned(bound: int) -> Any:
@@ -288,17 +317,10 @@ def _unsigned(bound: int) -> Any:
     return np.min_scalar_type(max(bound - 1, 0))
 
 
-def _take_ids(left: Tensors, metadata: dict[str, str], entity: str, n: int) -> IdMap:
+def _take_ids(left: Tensors, metadata: dict[str, str], entity: str, n: int, path: str) -> IdMap:
     name = f"{entity}_ids"
-    parts = [tensor for tensor in left if tensor.startswith(f"{name}.")]
-    arrays = {tensor.removeprefix(f"{name}."): left[tensor] for tensor in parts}
-    try:
-        ids = IdMap.from_tensors(_text(metadata, name), arrays, n, entity=entity)
-    except ModelFormatError as error:
-        raise ModelFormatError(f"{name}: {error}") from None
-    for part in ids.tensors():
-        del left[f"{name}.{part}"]
-    return ids
+    arrays = {part: left.pop(f"{name}.{part}") for part in ID_PARTS if f"{name}.{part}" in left}
+    return IdMap.from_tensors(_text(metadata, name), arrays, n, entity=entity, source=f"{path}: {name}")
 
 
 def _text(metadata: dict[str, str], name: str) -> str:

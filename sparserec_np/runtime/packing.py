@@ -3,6 +3,9 @@
 A list is its length and the gaps between its numbers, a byte for a gap below 128. At density 0.1 that is
 a byte for an entry whatever the width of the table, where numbers of two bytes would be needed from width
 257 on; and numbers that are made by adding up gaps are sorted and unique whatever the bytes say.
+
+Gaps differ in bytes, so the file says besides at which byte every so many lists start: a list is read,
+and checked, without those before it.
 """
 
 from __future__ import annotations
@@ -58,6 +61,126 @@ def pack(indptr: NDArray[np.integer], indices: NDArray[np.integer]) -> tuple[NDA
     return smallest_integers(lengths), packed
 
 
+def block_starts(
+    lengths: NDArray[np.integer], gaps: NDArray[np.uint8], lists_per_block: int
+) -> NDArray[np.integer]:
+    """Find the byte of `gaps` at which each block of lists starts, and where the last one ends."""
+    entries = np.cumsum(np.concatenate([[0], _per_block(lengths, lists_per_block)]))
+    ends = np.concatenate([[0], np.flatnonzero(gaps < 128) + 1])
+    return smallest_integers(ends[entries])
+
+
+class PackedLists:
+    """Packed lists of a file, unpacked and checked as they are asked for.
+
+    Nothing but types and the number of entries is looked at here; what is used is checked then.
+
+    Parameters
+    ----------
+    name : str
+        What the lists are, for messages.
+    lengths, gaps, starts : ndarray
+        From a stranger's file, of one dimension: what `pack` and `block_starts` made.
+    lists_per_block : int
+        As in `block_starts`.
+    bound : int
+        Numbers are below it; at most 2³².
+    dtype : dtype
+        Type of the numbers; it holds ``bound - 1``.
+
+    Attributes
+    ----------
+    n_lists, total : int
+        Number of lists, and of their numbers together.
+
+    Raises
+    ------
+    ModelFormatError
+        Naming the tensor; here, and by every method that reads a damaged part.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        lengths: NDArray[Any],
+        gaps: NDArray[Any],
+        starts: NDArray[Any],
+        lists_per_block: int,
+        bound: int,
+        dtype: Any,
+    ) -> None:
+        _check_types(name, lengths, gaps)
+        n_blocks = -(-len(lengths) // lists_per_block)
+        if starts.dtype.kind != "u" or len(starts) != n_blocks + 1:
+            raise ModelFormatError(
+                f"{name}.starts is {starts.dtype} of length {len(starts)}; "
+                f"expected unsigned integers of length {n_blocks + 1}"
+            )
+        self._name, self._lengths, self._gaps, self._starts = name, lengths, gaps, starts
+        self._lists_per_block, self._bound, self._dtype = lists_per_block, bound, dtype
+        self.n_lists = len(lengths)
+        #: The entry at which each block begins.
+        self._entries = np.zeros(n_blocks + 1, np.int64)
+        np.cumsum(_per_block(lengths, lists_per_block), out=self._entries[1:])
+        self.total = int(self._entries[-1])
+
+    def list(self, number: int) -> tuple[int, NDArray[Any]]:
+        """Unpack one list: the entry at which it begins among all, and its numbers."""
+        block, place = divmod(number, self._lists_per_block)
+        begin, end = int(self._starts[block]), int(self._starts[block + 1])
+        if not begin <= end <= len(self._gaps):
+            raise ModelFormatError(
+                f"{self._name}.starts lead from {begin} to {end}; expected them to rise to {len(self._gaps)}"
+            )
+        lists = slice(block * self._lists_per_block, (block + 1) * self._lists_per_block)
+        indptr, numbers = unpack(
+            self._name, self._lengths[lists], self._gaps[begin:end], self._bound, self._dtype
+        )
+        own = slice(int(indptr[place]), int(indptr[place + 1]))
+        return int(self._entries[block]) + own.start, numbers[own]
+
+    def all(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Unpack all lists, as a CSR pattern."""
+        found = unpack(self._name, self._lengths, self._gaps, self._bound, self._dtype)
+        self._check_starts()
+        return found
+
+    def _check_starts(self) -> None:
+        """Check that the blocks, one by one, are what all of them are together."""
+        begins = self._starts[:-1].astype(np.intp)
+        ends = self._starts[1:].astype(np.intp)
+        fine = begins[:1].sum() == 0 and self._starts[-1] == len(self._gaps) and (begins <= ends).all()
+        if fine:
+            # Of an empty block, reduceat would give the byte after it.
+            filled = begins < ends
+            counts = np.zeros(len(begins), np.int64)
+            counts[filled] = np.add.reduceat(self._gaps < 128, begins[filled], dtype=np.int64)
+            fine = np.array_equal(counts, np.diff(self._entries)) and bool(
+                (self._gaps[ends[filled] - 1] < 128).all()
+            )
+        if not fine:
+            raise ModelFormatError(f"{self._name}.starts are not where the lists start")
+
+
+def _per_block(lengths: NDArray[np.integer], lists_per_block: int) -> NDArray[np.int64]:
+    """Add up the lengths of the lists of each block."""
+    n_whole = len(lengths) // lists_per_block
+    whole = lengths[: n_whole * lists_per_block].reshape(n_whole, lists_per_block)
+    sums = np.zeros(-(-len(lengths) // lists_per_block), np.int64)
+    # Unlike reduceat, sum converts a few at a time.
+    whole.sum(axis=1, dtype=np.int64, out=sums[:n_whole])
+    sums[n_whole:] = lengths[n_whole * lists_per_block :].sum(dtype=np.int64)
+    return sums
+
+
+def _check_types(name: str, lengths: NDArray[Any], gaps: NDArray[Any]) -> None:
+    if lengths.dtype.kind != "u" or gaps.dtype != np.uint8:
+        raise ModelFormatError(
+            f"{name}.lengths and {name}.gaps are {lengths.dtype} and {gaps.dtype}; "
+            "expected unsigned integers and uint8"
+        )
+
+
 def unpack(
     name: str, lengths: NDArray[Any], gaps: NDArray[Any], bound: int, dtype: Any
 ) -> tuple[NDArray[np.int64], NDArray[Any]]:
@@ -84,11 +207,7 @@ def unpack(
     ModelFormatError
         Naming the tensor.
     """
-    if lengths.dtype.kind != "u" or gaps.dtype != np.uint8:
-        raise ModelFormatError(
-            f"{name}.lengths and {name}.gaps are {lengths.dtype} and {gaps.dtype}; "
-            "expected unsigned integers and uint8"
-        )
+    _check_types(name, lengths, gaps)
     indptr = np.zeros(len(lengths) + 1, np.int64)
     # No length of 32 bits makes this overflow.
     np.cumsum(lengths, dtype=np.int64, out=indptr[1:])
@@ -124,7 +243,10 @@ def _running_sums(name: str, chunk: NDArray[np.uint8]) -> tuple[NDArray[np.int64
     A byte is worth its seven bits times 128 for each byte that follows in its number, so that a sum over
     bytes is one over numbers.
     """
-    ends = np.flatnonzero(chunk < 128)
+    whole = chunk < 128
+    if whole.all():
+        return np.cumsum(chunk + np.uint8(1), dtype=np.int64), len(chunk)
+    ends = np.flatnonzero(whole)
     if not len(ends):
         raise _too_long(name)
     chunk = chunk[: ends[-1] + 1]

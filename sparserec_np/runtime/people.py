@@ -165,8 +165,7 @@ class People:
     def _stored(self, row: int) -> Person:
         seen = NO_ROWS
         if self.data.seen is not None:
-            indptr, indices = self.data.seen
-            seen = indices[int(indptr[row]) : int(indptr[row + 1])].astype(np.int64)
+            seen = self.data.seen.of(row)
         if self.data.users is None:
             return self.of_history(seen, None)
         return Person(self._stored_vector(row), seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,12 +78,12 @@ def to_int8(
 
 
 def from_int8(
-    rounded: NDArray[np.int8], rows: NDArray[np.integer], scales: NDArray[np.uint8], exponent: int
+    rounded: NDArray[np.int8], rows: NDArray[np.integer] | int, scales: NDArray[np.uint8], exponent: int
 ) -> NDArray[np.float32]:
     """Return the values that int8 and scales stand for; the inverse of `to_int8`, up to its rounding."""
-    return rounded * _steps(scales, exponent)[rows]
+    return rounded * _steps(scales[rows], exponent)
 
 
-def _steps(scales: NDArray[np.uint8], exponent: int) -> NDArray[np.float32]:
+def _steps(scales: Any, exponent: int) -> NDArray[np.float32]:
     # A power of two changes no digit, so that every machine gets the same values.
     return _SCALES[scales] * np.float32(2.0**exponent)

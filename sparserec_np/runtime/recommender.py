@@ -77,14 +77,21 @@ class Recommender:
         self._people = People(data, self._items)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, accelerate: bool = False) -> Recommender:
+    def load(
+        cls, path: str | os.PathLike[str], *, accelerate: bool = False, verify: bool = False
+    ) -> Recommender:
         """Open a model file.
+
+        The file is mapped into memory. What is needed of it is read, and checked, when it is needed: a
+        damaged part gives `ModelFormatError` then, from any method.
 
         Parameters
         ----------
         path : path-like
         accelerate : bool
             Whether to rank with a kernel of numba, which must be installed: the same answers, sooner.
+        verify : bool
+            Whether to check all of the file now, so that no later call finds it damaged.
 
         Raises
         ------
@@ -95,7 +102,7 @@ class Recommender:
         OSError
             If the file cannot be read.
         """
-        return cls(load_model(path), accelerate=accelerate)
+        return cls(load_model(path, verify=verify), accelerate=accelerate)
 
     @overload
     def recommend(

@@ -58,12 +58,6 @@ class TableScorer:
         self.bias = bias
 
     @cached_property
-    def _starts(self) -> list[int]:
-        """Where each column starts, as Python's integers: they slice faster than NumPy's."""
-        starts: list[int] = self.table.by_column.indptr.tolist()
-        return starts
-
-    @cached_property
     def norms(self) -> NDArray[np.float32]:
         """Euclidean length of each row."""
         _, rows, values = self.table.by_column
@@ -81,40 +75,28 @@ class TableScorer:
         return gram
 
     def row(self, row: int) -> Vector:
-        """Copy nothing and return one row."""
-        entries = slice(int(self.table.indptr[row]), int(self.table.indptr[row + 1]))
-        return Vector(self.table.indices[entries], self.table.values[entries])
+        """Return one row."""
+        return Vector(*self.table.row(row))
 
     def dense(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
         """Copy some rows into a dense array, shape (len(rows), dim)."""
-        table = self.table
-        lengths, entries = self._entries(rows)
-        block = np.zeros((len(rows), table.dim), np.float32)
-        block[np.repeat(np.arange(len(rows)), lengths), table.indices[entries]] = table.values[entries]
-        return block
+        return self.table.dense(rows)
 
     def weighted_sum(self, rows: NDArray[np.integer], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sum rows, each times its weight, one after the other in float64, shape (dim,)."""
-        lengths, entries = self._entries(rows)
-        products = np.repeat(weights, lengths) * self.table.values[entries]
-        return np.asarray(np.bincount(self.table.indices[entries], products, self.table.dim), np.float64)
-
-    def _entries(self, rows: NDArray[np.integer]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """How many entries some rows have, and where these are."""
-        starts = self.table.indptr[rows].astype(np.intp)
-        lengths = self.table.indptr[rows + 1].astype(np.intp) - starts
-        before = np.cumsum(lengths) - lengths
-        return lengths, np.repeat(starts - before, lengths) + np.arange(lengths.sum())
+        block = self.dense(rows)
+        # Only these rows are unpacked; bincount adds in the order given, as the kernel for many users does.
+        which, columns = np.nonzero(block)
+        products = weights[which] * block[which, columns]
+        return np.asarray(np.bincount(columns, products, self.table.dim), np.float64)
 
     def dots(self, vector: Vector) -> NDArray[np.float32]:
         """Dot products of a sparse vector with every row, shape (n_rows,)."""
-        _, rows, stored = self.table.by_column
-        starts = self._starts
         dots = np.zeros(self.table.n_rows, np.float32)
         for column, value in zip(vector.columns.tolist(), vector.values, strict=True):
-            entries = slice(starts[column], starts[column + 1])
+            rows, stored = self.table.column(column)
             # A row occurs once in a column, so that no addition is lost.
-            dots[rows[entries]] += value * stored[entries]
+            dots[rows] += value * stored
         return dots
 
     def scores(self, vector: Vector) -> NDArray[np.float32]:

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparserec_np.errors import ModelFormatError
-from sparserec_np.runtime.format import read_tensors, shown, write_tensors
-from sparserec_np.runtime.ids import Id, IdMap, smallest_integers
+from sparserec_np.runtime.format import naming, read_tensors, shown, write_tensors
+from sparserec_np.runtime.ids import ID_PARTS, Id, IdMap, smallest_integers
 
 _VERSION = "1"
 
@@ -71,10 +71,8 @@ def read_state(path: str | os.PathLike[str]) -> dict[Id, dict[Id, float]]:
         If the file cannot be read.
     """
     tensors, metadata = read_tensors(path)
-    try:
+    with naming(str(path)):
         return _people(tensors, metadata)
-    except ModelFormatError as error:
-        raise ModelFormatError(f"{path}: {error}") from None
 
 
 def _people(tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> dict[Id, dict[Id, float]]:
@@ -122,13 +120,6 @@ def _take(left: dict[str, NDArray[Any]], name: str, kind: str) -> NDArray[Any]:
 
 def _take_ids(left: dict[str, NDArray[Any]], metadata: dict[str, str], entity: str, n: int) -> IdMap:
     name = f"{entity}_ids"
-    parts = [tensor for tensor in left if tensor.startswith(f"{name}.")]
-    arrays = {tensor.removeprefix(f"{name}."): left[tensor] for tensor in parts}
-    try:
-        # A range is bounded, too: it has as many ids as there are lengths, or items that somebody has.
-        ids = IdMap.from_tensors(metadata.get(name, "nothing"), arrays, n, entity=entity)
-    except ModelFormatError as error:
-        raise ModelFormatError(f"{name}: {error}") from None
-    for part in ids.tensors():
-        del left[f"{name}.{part}"]
-    return ids
+    arrays = {part: left.pop(f"{name}.{part}") for part in ID_PARTS if f"{name}.{part}" in left}
+    # A range is bounded, too: it has as many ids as there are lengths, or items that somebody has.
+    return IdMap.from_tensors(metadata.get(name, "nothing"), arrays, n, entity=entity, source=name)

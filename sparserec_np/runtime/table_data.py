@@ -91,6 +91,14 @@ class TableData:
     @cached_property
     def by_row(self) -> Compressed:
         """The stored entries row by row."""
+        return self._rows_of_columns()
+
+    @cached_property
+    def by_column(self) -> Compressed:
+        """The stored entries column by column; row numbers in the type that NumPy indexes with fastest."""
+        return self._columns_of_rows()
+
+    def _rows_of_columns(self) -> Compressed:
         starts, rows, values = self.by_column
         indptr = np.zeros(self.n_rows + 1, np.intp)
         np.cumsum(np.bincount(rows, minlength=self.n_rows), out=indptr[1:])
@@ -106,9 +114,7 @@ class TableData:
             free[rows[entries]] += 1
         return Compressed(indptr, indices, by_row)
 
-    @cached_property
-    def by_column(self) -> Compressed:
-        """The stored entries column by column; row numbers in the type that NumPy indexes with fastest."""
+    def _columns_of_rows(self) -> Compressed:
         indices = self.by_row.indices
         if self.dim <= 1 << 16:
             # NumPy's stable sort of short integers is a radix sort.
@@ -133,20 +139,46 @@ class TableData:
         """Values, row by row."""
         return self.by_row.values
 
-    def check(self, name: str, *, pattern: bool = True) -> None:
-        """Check every invariant of what the table was made from; with `pattern`, of the indices as well.
+    def column(self, column: int) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Rows, rising, and values of one column; views where they can be."""
+        starts, rows, values = self.by_column
+        entries = slice(int(starts[column]), int(starts[column + 1]))
+        return rows[entries], values[entries]
+
+    def row(self, row: int) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Columns, rising, and values of one row; views where they can be."""
+        entries = slice(int(self.indptr[row]), int(self.indptr[row + 1]))
+        return self.indices[entries], self.values[entries]
+
+    def dense(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Copy some rows into a dense array, shape (len(rows), dim)."""
+        indptr, indices, values = self.by_row
+        starts = indptr[rows].astype(np.intp)
+        lengths = indptr[rows + 1].astype(np.intp) - starts
+        block = np.zeros((len(rows), self.dim), np.float32)
+        before = np.cumsum(lengths) - lengths
+        entries = np.repeat(starts - before, lengths) + np.arange(lengths.sum())
+        block[np.repeat(np.arange(len(rows)), lengths), indices[entries]] = values[entries]
+        return block
+
+    def check_dim(self, name: str) -> None:
+        """Check the width; `name` begins the message."""
+        if not 1 <= self.dim <= MAX_DIM:
+            raise ModelFormatError(f"dim of {name} is {self.dim}; expected 1 to {MAX_DIM}")
+
+    def check(self, name: str) -> None:
+        """Check every invariant of what the table was made from.
 
         Raises
         ------
         ModelFormatError
             For the first that does not hold; the message begins with `name`.
         """
-        if not 1 <= self.dim <= MAX_DIM:
-            raise ModelFormatError(f"dim of {name} is {self.dim}; expected 1 to {MAX_DIM}")
+        self.check_dim(name)
         indptr, indices, values = getattr(self, self._given)
-        if pattern and self._given == "by_row":
+        if self._given == "by_row":
             check_csr(name, indptr, indices, self.dim)
-        elif pattern:
+        else:
             check_csr(f"columns of {name}", indptr, indices, self.n_rows)
         check_values(f"{name}.values", values, self.nnz)
 

@@ -181,7 +181,7 @@ def test_hints_are_quick_among_a_million(kind):
 )
 def test_damaged_tensors_are_refused(encoding, tensors, n, message):
     with pytest.raises(ModelFormatError, match=message):
-        IdMap.from_tensors(encoding, tensors, n)
+        IdMap.from_tensors(encoding, tensors, n).check()
 
 
 @pytest.mark.parametrize(
