@@ -3,7 +3,8 @@
     python benchmarks/size.py [--density 0.1] [--dim 64] [--epochs 12] [--dense] [--json FILE]
 
 Bytes are those of the embedding parts of the file as written: patterns, values and scales. The dense tables
-of fewer dims have the bytes of the sparse model with float16; they are trained like it. With ``--dense`` the
+of fewer dims have the bytes of the sparse model with float16; they are trained like it. The graph model has as
+many entries, but none for users: it makes people of their history, which the app or the seen items hold. With ``--dense`` the
 dense tables of full width are trained, too, which takes some ten times as long.
 """
 
@@ -18,8 +19,9 @@ from typing import Any
 from common import as_csr, embedding_bytes, gowalla, markdown, rounded, trained, write_json
 from scipy import sparse
 
-from sparserec_np import SparseBPR, metrics
+from sparserec_np import SparseBPR, SparseGraph, metrics
 from sparserec_np.runtime import ModelData, load_model, save_model
+from sparserec_np.scorers import PropagationScorer
 
 Row = dict[str, Any]
 
@@ -28,6 +30,20 @@ def in_precision(users: Any, items: Any, dtype: str) -> tuple[Any, Any]:
     """Return dense tables, given as CSR, as they come back from a type."""
     users, items = (sparse.csr_array(rounded(table.toarray(), dtype)) for table in (users, items))
     return users, items
+
+
+def graph_rows(model: ModelData, of_items: Callable[[Any], Row]) -> Iterator[Row]:
+    """Every way to store the graph model, measured as it is read again."""
+    with tempfile.TemporaryDirectory() as folder:
+        for precision in ("float32", "float16", "int8"):
+            path = Path(folder) / precision
+            save_model(path, model, precision)
+            items = load_model(path).items
+            yield {
+                "storage": f"graph model, width {items.dim}, {precision}",
+                "bytes": embedding_bytes(path),
+                **of_items(as_csr(items)),
+            }
 
 
 def sparse_rows(model: ModelData, recall: Callable[[Any, Any], Row]) -> Iterator[Row]:
@@ -67,6 +83,12 @@ def main() -> None:
         measured = metrics.evaluate(users, items, train.user_items, test.user_items, 20)
         return {"recall@20": measured["recall@20"], "ndcg@20": measured["ndcg@20"]}
 
+    graph = SparseGraph(dim=args.dim, density=args.density, epochs=args.epochs, random_state=0)
+    weights = PropagationScorer(train.user_items, graph.item_power, graph.length_power).weights
+
+    def of_items(items: Any) -> Row:
+        return recall(weights @ items, items)
+
     found = list(sparse_rows(model(), recall))
     budget = next(row["bytes"] for row in found if row["storage"].endswith("float16"))
     dense_float32 = 4 * n_rows * args.dim
@@ -89,6 +111,8 @@ def main() -> None:
         row = {"storage": f"dense, dim {dim}, {dtype}", "bytes": n_rows * (dim * per_entry + per_row)}
         dense.append(row | recall(users, items))
 
+    name = f"gowalla-graph-dim{args.dim}-density{args.density}-epochs{args.epochs}"
+    found += graph_rows(trained(name, lambda: graph.fit(train)), of_items)
     rows = [*dense, *found]
     for row in rows:
         row["smaller"] = dense_float32 / row["bytes"]
