@@ -3,9 +3,9 @@
     python benchmarks/size.py [--density 0.1] [--dim 64] [--epochs 12] [--dense] [--json FILE]
 
 Bytes are those of the embedding parts of the file as written: patterns, values and scales. The dense tables
-of fewer dims have the bytes of the sparse model with float16; they are trained like it. The graph model has as
-many entries, but none for users: it makes people of their history, which the app or the seen items hold. With ``--dense`` the
-dense tables of full width are trained, too, which takes some ten times as long.
+of fewer dims have the bytes of the sparse model with float16; they are trained like it. The graph model has
+as many entries, but none for users: it makes people of their history, which the app or the seen items hold.
+With ``--dense`` the dense tables of full width are trained, too, which takes some ten times as long.
 """
 
 from __future__ import annotations
