@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -26,6 +26,15 @@ class _Line:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = sys.stderr if stream is None else stream
         self._visible = self._stream.isatty()
+        self._share = 0.0
+        self._stop_listening: Callable[[], None] | None = None
+
+    def __enter__(self) -> Any:
+        if self._visible:
+            self._stop_listening = _on_compilation(
+                lambda: self._draw(self._share, "compiling kernels, once for this machine …")
+            )
+        return self
 
     def __exit__(
         self,
@@ -33,6 +42,8 @@ class _Line:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._stop_listening is not None:
+            self._stop_listening()
         if self._visible:
             self._stream.write("\n")
             self._stream.flush()
@@ -40,6 +51,7 @@ class _Line:
     def _draw(self, share: float, text: str) -> None:
         if not self._visible:
             return
+        self._share = share
         filled = int(_BAR * share)
         line = f"[{'#' * filled}{'.' * (_BAR - filled)}] {text}"
         # One column stays free: a cursor in the last one wraps on some terminals.
@@ -67,6 +79,7 @@ class Bar(_Line):
         self._started = time.monotonic()
 
     def __enter__(self) -> Bar:
+        super().__enter__()
         self.advance(0)
         return self
 
@@ -99,6 +112,7 @@ class Progress(_Line):
         self._first_ended = 0.0
 
     def __enter__(self) -> Progress:
+        super().__enter__()
         self._draw(0, "preparing")
         return self
 
@@ -121,3 +135,25 @@ class Progress(_Line):
             parts += [f"{duration(left * pace)} left at most"] if left else []
         self._last = epoch
         self._draw(epoch / self._epochs, "  ".join(parts))
+
+
+def _on_compilation(tell: Callable[[], None]) -> Callable[[], None]:
+    """Call `tell` whenever numba begins to compile, as it does where its cache does not help.
+
+    Returns
+    -------
+    callable
+        Ends that.
+    """
+    from numba.core import event
+
+    class Listener(event.Listener):
+        def on_start(self, _: Any) -> None:
+            tell()
+
+        def on_end(self, _: Any) -> None:
+            pass
+
+    listener = Listener()
+    event.register("numba:compile", listener)
+    return lambda: event.unregister("numba:compile", listener)

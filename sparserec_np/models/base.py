@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator
 
 from sparserec_np import __version__, metrics
 from sparserec_np.batch import Recommendations, recommend_all
@@ -19,6 +18,7 @@ from sparserec_np.data import Interactions, split_random
 from sparserec_np.errors import DataError, NotFittedError, SettingError
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import LOSSES, Loss
+from sparserec_np.models.estimator import Estimator
 from sparserec_np.models.fitting import Outcome, Record, build_trainer, n_negatives, run_epochs
 from sparserec_np.models.settings import check_settings
 from sparserec_np.runtime import ModelData, Recommender, SeenItems, TableData, TopK, save_model
@@ -35,7 +35,7 @@ _BACKOFFS = 2
 Callback = Callable[[Record], None]
 
 
-class SparseRecommender(BaseEstimator):
+class SparseRecommender(Estimator):
     """Base of the estimators; subclasses bring settings with defaults, losses, and what they train on."""
 
     #: Names of the losses that this estimator takes.

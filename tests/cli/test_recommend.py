@@ -225,11 +225,29 @@ main.main()
     assert [path.name for path in tmp_path.iterdir()] == ["model.srec"]
 
 
-def test_progress_on_a_terminal_alone():
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
+
+def test_a_terminal_is_told_of_compilation():
+    from numba import njit
+
+    function = njit(lambda x: x + 1)
+    stream = Terminal()
+    with Bar("users", 4, stream) as bar:
+        bar.advance(1)
+        assert "compiling" not in stream.getvalue()
+        function(1)
+        assert "compiling kernels" in stream.getvalue()
+        drawn = len(stream.getvalue())
+        function(2)
+        assert len(stream.getvalue()) == drawn
+    function(1.5)
+    assert stream.getvalue().count("compiling") == 1
+
+
+def test_progress_on_a_terminal_alone():
     for stream, expected in ((Terminal(), "4 of 4 users"), (io.StringIO(), "")):
         with Bar("users", 4, stream) as bar:
             bar.advance(1)
