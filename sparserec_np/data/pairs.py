@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from sparserec_np.errors import DataError, SettingError
+from sparserec_np.kernels.pairs import count_codes, items_by_user, merge_rows, sort_rows, users_by_item
 
 Ids = NDArray[np.int64] | list[str]
 """Distinct ids, ascending."""
@@ -53,30 +54,53 @@ class Rows:
         if self.times is not None:
             self.times = self.times[which]
 
-    def merge(self, n_users: int, n_items: int) -> int:
-        """Sort by user, then item, and merge rows of the same pair: sum the weights, keep the latest time.
+    def sort(self, n_users: int, n_items: int) -> NDArray[np.int64]:
+        """Sort by user, then item; rows of one pair stay in their order. The users are used up.
 
         Returns
         -------
-        int
-            How many rows went into an earlier one.
+        ndarray of int64, shape (n_users + 1,)
+            Where each user's rows start.
         """
-        order = stable_order(self.items, n_items)
-        order = order[stable_order(self.users[order], n_users)]
-        self.take(order)
-        del order
-        is_first = np.ones(len(self), dtype=np.bool_)
-        np.not_equal(self.users[1:], self.users[:-1], out=is_first[1:])
-        is_first[1:] |= self.items[1:] != self.items[:-1]
-        first = np.flatnonzero(is_first)
-        merged = len(self) - first.size
-        if merged:
-            self.users, self.items = self.users[first], self.items[first]
-            if self.weights is not None:
-                self.weights = np.add.reduceat(self.weights, first, dtype=np.float64).astype(np.float32)
-            if self.times is not None:
-                self.times = np.maximum.reduceat(self.times, first)
-        return merged
+        indptr, item_starts = _starts(self.users, n_users), _starts(self.items, n_items)
+        if self.weights is None and self.times is None:
+            # Nothing to be carried along: no order of the rows is needed.
+            by_item = np.empty_like(self.users)
+            users_by_item(self.users, self.items, item_starts.copy(), by_item)
+            self.users = self.users[:0]
+            items_by_user(by_item, item_starts, indptr.copy(), self.items)
+            return indptr
+        kind = np.int32 if len(self) <= np.iinfo(np.int32).max else np.int64
+        by_item = np.empty(len(self), kind)
+        sort_rows(self.items, np.empty(0, kind), item_starts, by_item)
+        order = np.empty(len(self), kind)
+        sort_rows(self.users, by_item, indptr.copy(), order)
+        self.users = self.users[:0]
+        del by_item
+        self.items = self.items[order]
+        if self.weights is not None:
+            self.weights = self.weights[order]
+        if self.times is not None:
+            self.times = self.times[order]
+        return indptr
+
+    def merge(self, indptr: NDArray[np.int64]) -> tuple[int, int]:
+        """Merge sorted rows of the same pair: sum the weights, keep the latest time; drop those of weight 0.
+
+        Returns
+        -------
+        merged, without_weight : int
+            How many rows went into an earlier one, and how many pairs had no weight.
+        """
+        n = self.items.size
+        weights = np.empty(0, np.float32) if self.weights is None else self.weights
+        times = np.empty(0, np.float64) if self.times is None else self.times
+        kept, without_weight = merge_rows(indptr, self.items, weights, times)
+        if kept < n:
+            self.items = self.items[:kept].copy()
+            self.weights = None if self.weights is None else self.weights[:kept].copy()
+            self.times = None if self.times is None else self.times[:kept].copy()
+        return n - kept - without_weight, without_weight
 
 
 class Pairs(NamedTuple):
@@ -134,19 +158,20 @@ def make_pairs(rows: Rows, user_ids: Ids, item_ids: Ids, min_rating: float | Non
         n_low = _drop_low(rows, min_rating, source)
         if n_low:
             dropped[f"rating below {min_rating:g}"] = n_low
-    merged = rows.merge(len(user_ids), len(item_ids))
-    if rows.weights is not None and not rows.weights.all():
-        positive = rows.weights > 0
-        if not positive.any():
+    indptr = rows.sort(len(user_ids), len(item_ids))
+    merged, without_weight = rows.merge(indptr)
+    if without_weight:
+        if not rows.items.size:
             raise DataError(
                 f"{source}: all weights are 0; expected some above; correct them, or leave them out"
             )
-        dropped[NO_WEIGHT] = positive.size - int(np.count_nonzero(positive))
-        rows.take(positive)
-    rows.users, user_ids = _leave_out_absent(rows.users, user_ids)
+        dropped[NO_WEIGHT] = without_weight
+    lengths = np.diff(indptr)
+    if not lengths.all():
+        user_ids = _chosen(user_ids, lengths > 0)
+        indptr = np.append(0, indptr[1:][lengths > 0])
     rows.items, item_ids = _leave_out_absent(rows.items, item_ids)
-    indptr = np.searchsorted(rows.users, np.arange(len(user_ids) + 1, dtype=np.int32))
-    data = np.ones(len(rows), dtype=np.float32) if rows.weights is None else rows.weights
+    data = np.ones(rows.items.size, dtype=np.float32) if rows.weights is None else rows.weights
     user_items = canonical_csr(data, rows.items, indptr, (len(user_ids), len(item_ids)))
     return Pairs(user_items, user_ids, item_ids, rows.times, dropped, merged)
 
@@ -202,5 +227,14 @@ def _leave_out_absent(codes: NDArray[np.int32], ids: Ids) -> tuple[NDArray[np.in
     if present.all():
         return codes, ids
     rank = np.cumsum(present, dtype=np.int32) - np.int32(1)
-    kept = ids[present] if isinstance(ids, np.ndarray) else list(compress(ids, present.tolist()))
-    return rank[codes], kept
+    return rank[codes], _chosen(ids, present)
+
+
+def _chosen(ids: Ids, chosen: NDArray[np.bool_]) -> Ids:
+    return ids[chosen] if isinstance(ids, np.ndarray) else list(compress(ids, chosen.tolist()))
+
+
+def _starts(codes: NDArray[np.int32], n_codes: int) -> NDArray[np.int64]:
+    starts = np.zeros(n_codes + 1, np.int64)
+    count_codes(codes, starts)
+    return starts
