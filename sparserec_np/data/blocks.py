@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sparserec_np.data.codebook import Codebook
 from sparserec_np.data.digits import PADDING, parse_decimals, parse_integers
 from sparserec_np.data.sniff import BLANKS, Layout
 
@@ -76,6 +77,9 @@ class _FastFields:
     def texts(self) -> list[str]:
         return self.block.texts(self.position)
 
+    def codes(self, book: Codebook) -> NDArray[np.int32]:
+        return book.encode_fields(self.buffer, self.starts, self.ends)
+
 
 @dataclass(frozen=True)
 class CarefulBlock:
@@ -106,6 +110,9 @@ class _CarefulFields:
 
     def texts(self) -> list[str]:
         return self._texts
+
+    def codes(self, book: Codebook) -> NDArray[np.int32]:
+        return book.encode(self._texts)
 
 
 class LineFeed:

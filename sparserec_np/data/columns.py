@@ -16,6 +16,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sparserec_np.data.codebook import Codebook
+
 _SPARSE_RANGE = 4
 """Integer ids are numbered by a look-up table while their range is at most so many times their count."""
 
@@ -34,6 +36,9 @@ class Fields(Protocol):
 
     def texts(self) -> list[str]:
         """Return the fields as text without surrounding blanks."""
+
+    def codes(self, book: Codebook) -> NDArray[np.int32]:
+        """Return the numbers that a codebook gives the texts."""
 
 
 class Column(ABC):
@@ -74,7 +79,7 @@ class IdColumn(Column):
         super().__init__(role)
         self._numbers: list[NDArray[np.signedinteger]] = []
         self._codes: list[NDArray[np.int32]] = []
-        self._code_of = _codebook()
+        self._book = Codebook()
 
     def add(self, fields: Fields) -> None:
         """Take in a block's ids."""
@@ -85,10 +90,10 @@ class IdColumn(Column):
         # Blocks were numbers so far, and canonical: their texts can be had back.
         for chunk in self._numbers:
             distinct, inverse = np.unique(chunk, return_inverse=True)
-            self._codes.append(self._encode([str(number) for number in distinct.tolist()])[inverse])
+            self._codes.append(self._book.encode([str(number) for number in distinct.tolist()])[inverse])
         self._numbers.clear()
-        self._codes.append(self._encode(fields.texts()))
-        if "" in self._code_of:
+        self._codes.append(fields.codes(self._book))
+        if self._book.holds_empty():
             raise ValueError
 
     def complaint(self, text: str) -> str | None:
@@ -110,16 +115,13 @@ class IdColumn(Column):
             return number_integers(self._numbers)
         codes = np.concatenate(self._codes)
         self._codes.clear()
-        texts = list(self._code_of)
-        self._code_of.clear()
+        texts = self._book.texts()
+        self._book = Codebook()
         integers = canonical_integers(texts)
         if integers is None:
             return _in_order(texts, codes)
         order = np.argsort(integers)
         return _rank(order)[codes], integers[order]
-
-    def _encode(self, texts: list[str]) -> NDArray[np.int32]:
-        return _encode(texts, self._code_of)
 
 
 class WeightColumn(Column):
@@ -243,8 +245,8 @@ def number_integers(chunks: list[NDArray[np.signedinteger]]) -> tuple[NDArray[np
 
 def number_texts(texts: list[str]) -> tuple[NDArray[np.int32], list[str]]:
     """Give distinct strings their numbers in ascending order, as `number_integers` does integers."""
-    code_of = _codebook()
-    codes = _encode(texts, code_of)
+    code_of: defaultdict[str, int] = defaultdict(count().__next__)
+    codes = np.fromiter(map(code_of.__getitem__, texts), dtype=np.int32, count=len(texts))
     return _in_order(list(code_of), codes)
 
 
@@ -297,15 +299,6 @@ def _number(text: str) -> float | None:
 def _narrow(numbers: NDArray[np.int64]) -> NDArray[np.signedinteger]:
     fits = numbers.max(initial=0) <= np.iinfo(np.int32).max
     return numbers.astype(np.int32) if fits else numbers
-
-
-def _codebook() -> defaultdict[str, int]:
-    """Return a dictionary that gives each new text the next number."""
-    return defaultdict(count().__next__)
-
-
-def _encode(texts: list[str], code_of: defaultdict[str, int]) -> NDArray[np.int32]:
-    return np.fromiter(map(code_of.__getitem__, texts), dtype=np.int32, count=len(texts))
 
 
 def _in_order(distinct: list[str], codes: NDArray[np.int32]) -> tuple[NDArray[np.int32], list[str]]:

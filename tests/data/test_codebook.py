@@ -1,0 +1,37 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparserec_np.data.codebook import Codebook
+
+TEXTS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8))
+
+
+def in_order_of_occurrence(texts):
+    numbers = {}
+    return [numbers.setdefault(text, len(numbers)) for text in texts], list(numbers)
+
+
+@given(TEXTS, TEXTS)
+def test_texts_are_numbered_as_they_occur(first, second):
+    book = Codebook()
+    codes = [*book.encode(first), *book.encode(second)]
+    expected, texts = in_order_of_occurrence([text.strip(" \t\r") for text in first + second])
+    assert codes == expected
+    assert book.texts() == texts
+    assert len(book) == len(texts)
+    assert book.holds_empty() == ("" in texts)
+
+
+def test_many_texts_find_room():
+    rng = np.random.default_rng(0)
+    texts = [f"{number:x}" * (1 + number % 7) for number in rng.integers(0, 30_000, 60_000).tolist()]
+    book = Codebook()
+    expected, distinct = in_order_of_occurrence(texts)
+    assert book.encode(texts).tolist() == expected
+    assert book.texts() == distinct
+
+
+def test_a_text_longer_than_all_room_so_far():
+    book = Codebook()
+    assert book.encode(["a", "b" * 100_000, "a", "b" * 99_999, "b" * 100_000]).tolist() == [0, 1, 0, 2, 1]
