@@ -163,7 +163,7 @@ def split_fast(data: bytes, layout: Layout) -> FastBlock | None:
         None where more care is needed: text that is not UTF-8, another number of fields, quotes that do
         more than enclose a whole field.
     """
-    if b"\0" in data or not _is_utf8(data):
+    if b"\0" in data or not is_utf8(data):
         return None
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n")
@@ -196,7 +196,8 @@ def split_fast(data: bytes, layout: Layout) -> FastBlock | None:
     return FastBlock(data, separator, buffer, starts, ends)
 
 
-def _is_utf8(data: bytes) -> bool:
+def is_utf8(data: bytes) -> bool:
+    """Whether bytes are text in UTF-8."""
     try:
         return data.isascii() or bool(data.decode())
     except UnicodeDecodeError:

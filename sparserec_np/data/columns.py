@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from itertools import count
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,10 @@ class Column(ABC):
     @abstractmethod
     def complaint(self, text: str) -> str | None:
         """Return what was expected instead of `text`, and how to mend it; None if `text` is fine."""
+
+    @abstractmethod
+    def finish(self) -> Any:
+        """Return the values of all rows, and forget them."""
 
 
 class IdColumn(Column):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any, NamedTuple
@@ -77,11 +78,9 @@ class Rows:
         sort_rows(self.users, by_item, indptr.copy(), order)
         self.users = self.users[:0]
         del by_item
-        self.items = self.items[order]
-        if self.weights is not None:
-            self.weights = self.weights[order]
-        if self.times is not None:
-            self.times = self.times[order]
+        with ThreadPoolExecutor(2) as pool:  # taking releases the interpreter
+            columns = (self.items, self.weights, self.times)
+            self.items, self.weights, self.times = pool.map(_taken, columns, [order] * 3)
         return indptr
 
     def merge(self, indptr: NDArray[np.int64]) -> tuple[int, int]:
@@ -232,6 +231,10 @@ def _leave_out_absent(codes: NDArray[np.int32], ids: Ids) -> tuple[NDArray[np.in
 
 def _chosen(ids: Ids, chosen: NDArray[np.bool_]) -> Ids:
     return ids[chosen] if isinstance(ids, np.ndarray) else list(compress(ids, chosen.tolist()))
+
+
+def _taken(column: Any, order: NDArray[Any]) -> Any:
+    return None if column is None else column[order]
 
 
 def _starts(codes: NDArray[np.int32], n_codes: int) -> NDArray[np.int64]:

@@ -1,8 +1,8 @@
 """Interactions files read as a stream of blocks.
 
 Each block first takes the fast road, on which separators are found and numbers parsed for the whole block
-at once; it is left for anything odd. The careful road understands quotes, knows line numbers and finds the
-one field to blame. Both end in the same columns.
+at once, by pyarrow where that is installed; it is left for anything odd. The careful road understands
+quotes, knows line numbers and finds the one field to blame. All end in the same columns.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 import csv
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from typing import NoReturn
 
+from sparserec_np.data.arrow import LONGER, ArrowBlock, ArrowSplitter, pyarrow_csv
 from sparserec_np.data.blocks import CarefulBlock, FastBlock, LineFeed, split_fast
 from sparserec_np.data.columns import Column, IdColumn, TimeColumn, WeightColumn
 from sparserec_np.data.pairs import Ids, Rows
@@ -29,7 +31,7 @@ from sparserec_np.data.sniff import (
     split_lines,
     uses_quotes,
 )
-from sparserec_np.data.source import Source
+from sparserec_np.data.source import Source, ahead
 from sparserec_np.errors import DataError, SettingError
 
 _SAMPLE_LINES = 200
@@ -92,7 +94,7 @@ def read_table(
     """
     if sep is not None and (not sep or sep in ('"', "\n", "\r")):
         raise SettingError(f"sep is {sep!r}; expected a separator such as ',', '\\t', ';', '::' or ' '")
-    with Source(path) as source:
+    with Source(path, LONGER if pyarrow_csv() is not None else 1) as source:
         return _Reader(source, choices, sep, header, allow_negative).read()
 
 
@@ -108,7 +110,8 @@ class _Reader:
         allow_negative: bool,
     ) -> None:
         self._name = source.name
-        self._blocks = source.blocks()
+        # Reading and unpacking release the interpreter: they go on beside the parsing.
+        self._blocks = ahead(source.blocks()) if source.is_file else source.blocks()
         # The first lines are decoded before the separator is known.
         self._separators = (sep,) if sep else tuple(SEPARATORS)
         line, first = self._first_block()
@@ -117,6 +120,7 @@ class _Reader:
         if self._layout.header:
             line, first = line + 1, first[first.index(b"\n") + 1 :]
         self._blocks = chain([(line, first)], self._blocks)
+        self._arrow = ArrowSplitter(self._layout)
         self._users = IdColumn("user")
         self._items = IdColumn("item")
         self._weights = WeightColumn(allow_negative=allow_negative)
@@ -129,9 +133,7 @@ class _Reader:
         n_rows = 0
         line = 1
         for line, raw in self._blocks:
-            block: FastBlock | CarefulBlock | None = split_fast(raw, self._layout)
-            if block is None:
-                block = self._split_carefully(raw, line)
+            block = self._split(raw, line)
             try:
                 self._add(block)
             except ValueError:
@@ -143,13 +145,20 @@ class _Reader:
                 f"{self._name}, line {line}: found a header and nothing after it; expected a line for "
                 "each interaction; add them, or give header=False if the one line is no header"
             )
-        users, user_ids = self._users.finish()
-        items, item_ids = self._items.finish()
-        weights = self._weights.finish() if self._weights in self._columns else None
-        times = self._times.finish() if self._times in self._columns else None
+        with ThreadPoolExecutor(2) as pool:  # NumPy releases the interpreter where arrays are long
+            finished = {column.role: pool.submit(column.finish) for column in self._columns}
+        (users, user_ids), (items, item_ids) = finished["user"].result(), finished["item"].result()
+        weights, times = (
+            finished[role].result() if role in finished else None for role in ("weight", "time")
+        )
         return Table(self._name, self._layout, Rows(users, items, weights, times), user_ids, item_ids)
 
-    def _add(self, block: FastBlock | CarefulBlock) -> None:
+    def _split(self, raw: bytes, line: int) -> ArrowBlock | FastBlock | CarefulBlock:
+        """Split a block in the fastest way that is right for it."""
+        fast = self._arrow.split(raw) or split_fast(raw, self._layout)
+        return fast or self._split_carefully(raw, line)
+
+    def _add(self, block: ArrowBlock | FastBlock | CarefulBlock) -> None:
         if block.n_rows == 0:
             return
         if isinstance(block, CarefulBlock) and any(len(row) != self._layout.n_fields for row in block.rows):

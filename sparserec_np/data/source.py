@@ -10,6 +10,7 @@ import os
 import sys
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import IO, cast
@@ -41,15 +42,20 @@ class Source:
     ----------
     path : str or path-like
         The file; ``"-"`` for standard input.
+    longer : int
+        How many times `BLOCK_BYTES` a block is to be.
 
     Attributes
     ----------
     name : str
         What messages call the file.
+    is_file : bool
+        Whether it is a file, not standard input.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._close = os.fspath(path) != "-"
+    def __init__(self, path: str | os.PathLike[str], longer: int = 1) -> None:
+        self._block_bytes = longer * BLOCK_BYTES
+        self.is_file = self._close = os.fspath(path) != "-"
         self.name = str(Path(path)) if self._close else "standard input"
         try:
             # Not a "with": the file stays open for as long as the source.
@@ -109,7 +115,7 @@ class Source:
 
     def _read(self, n_lines: int) -> bytes:
         try:
-            return self._stream.read(BLOCK_BYTES)
+            return self._stream.read(self._block_bytes)
         except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
             raise DataError(
                 f"{self.name}, after line {n_lines}: the file is truncated or damaged ({error}); "
@@ -123,3 +129,12 @@ class Source:
                     f"{self.name}, line 1, column 1: found {kind}; expected text in UTF-8, plain or "
                     "compressed as .gz, .bz2 or .xz; convert it to CSV"
                 )
+
+
+def ahead(blocks: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """Yield blocks, each while the next one is being read by another thread."""
+    with ThreadPoolExecutor(1) as reader:
+        following = reader.submit(next, blocks, None)
+        while (block := following.result()) is not None:
+            following = reader.submit(next, blocks, None)
+            yield block

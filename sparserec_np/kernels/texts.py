@@ -1,4 +1,4 @@
-"""Short texts numbered in the order of their first occurrence: a hash table over bytes."""
+"""Short texts: numbered in the order of their first occurrence, by a hash table over bytes; looked at."""
 
 from __future__ import annotations
 
@@ -120,3 +120,23 @@ def fill_slots(pool, offsets, slots):
         while slots[slot] != 0:
             slot = (slot + one) & mask
         slots[slot] = (value & _HASH) | np.uint64(code + 1)
+
+
+@njit(cache=True, nogil=True)
+def has_leading(data, separator):
+    """Whether a field begins with a blank or sign, or with a zero before a digit or letter.
+
+    Parameters
+    ----------
+    data : (n,) uint8
+        Lines, behind a newline.
+    separator : uint8
+    """
+    found = np.uint8(0)
+    for at in range(1, len(data) - 1):
+        before, here, after = data[at - 1], data[at], data[at + 1]
+        begins = np.uint8(before == 10) | np.uint8(before == separator)
+        zero = np.uint8(here == 48) & np.uint8(after >= 48) & np.uint8(after != separator)
+        other = np.uint8(here == 32) | np.uint8(here == 9) | np.uint8(here == 43) | np.uint8(here == 45)
+        found |= begins & (zero | (other & np.uint8(here != separator)))
+    return found != 0

@@ -9,6 +9,8 @@ import lzma
 import random
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,11 +18,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparserec_np.data import Interactions, source
+from sparserec_np.data import Interactions, arrow, reader, source
 from sparserec_np.errors import DataError, SettingError
 
 ROWS = [("7", "20", "3.5", "1000000000"), ("7", "3", "5", "1000000007"), ("12", "20", "1", "1000000003")]
 DENSE = [[5, 3.5], [0, 1]]  # users 7, 12; items 3, 20
+
+
+@pytest.fixture(autouse=True, scope="module", params=["own", "arrow"])
+def splitter(request):
+    """Everything is read with and without pyarrow, to the same end and with the same errors."""
+    arrow.pyarrow_csv.cache_clear()
+    if request.param == "arrow" and arrow.pyarrow_csv() is None:
+        pytest.skip("pyarrow is not installed: pip install -e '.[arrow]'")
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "own":
+            for module in (arrow, reader):
+                patch.setattr(module, "pyarrow_csv", lambda: None)
+        # As if every test's file were long.
+        patch.setattr(reader, "LONGER", 1)
+        yield request.param
 
 
 @pytest.fixture
@@ -440,3 +457,71 @@ def test_ten_million_rows_in_memory_in_proportion(tmp_path):
     *counts, n_bytes = map(int, out.split())
     assert counts == [10**7, 50_000, 200]
     assert n_bytes < 50 * 10**7
+
+
+FIELDS = {
+    "user": st.one_of(
+        st.integers(-20, 2**64).map(str), st.sampled_from(["007", "+7", " 7 ", "-0", "é", "a b", "0x1F", "0"])
+    ),
+    "item": st.integers(0, 5).map(str) | st.sampled_from(["00", "1e3", "x", "NA", "null", "nan"]),
+    "weight": st.floats(0, 1e6).map(repr)
+    | st.sampled_from(["1", "0", "1e-3", ".5", " 2 ", "nan", "-1", "1_0", "inf", "x", "+1"]),
+    "time": st.integers(-5, 2**62).map(str)
+    | st.sampled_from(["1.5", "2024-05-31", "1e9", "infinity", "-0.0"]),
+}
+
+
+@settings(max_examples=150)
+@given(
+    rows=st.lists(st.tuples(*FIELDS.values()), min_size=1, max_size=12),
+    separator=st.sampled_from([",", ";", "\t", "|"]),
+    end=st.sampled_from(["\n", "\r\n"]),
+    lines=st.lists(st.sampled_from(["", "a,b", "1,2,3,4,5", "  ", '"1",2,3,4'])),
+)
+def test_pyarrow_changes_neither_result_nor_error(rows, separator, end, lines, splitter):
+    if splitter == "own":
+        pytest.skip("the comparison is made once, with pyarrow")
+    content = "".join(separator.join(row) + end for row in rows) + "".join(line + end for line in lines)
+    results = []
+    for pyarrow_csv in (arrow.pyarrow_csv, lambda: None):
+        with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+            for module in (arrow, reader):
+                patch.setattr(module, "pyarrow_csv", pyarrow_csv)
+            patch.setattr(source, "BLOCK_BYTES", 64)
+            patch.chdir(folder)
+            Path("data.csv").write_bytes(content.encode())
+            try:
+                read = Interactions.from_csv(
+                    "data.csv", user=1, item=2, weight=3, time=4, sep=separator, header=False
+                )
+            except (DataError, SettingError) as error:
+                results.append(str(error))
+            else:
+                results.append(
+                    (
+                        read.user_items.todense().tolist(),
+                        read.users.tensors(),
+                        read.items.tensors(),
+                        read.users.kind,
+                        read.items.kind,
+                        read.times,
+                        read.summary,
+                    )
+                )
+    np.testing.assert_equal(*results)
+
+
+def test_pyarrow_splits_what_it_can(write, monkeypatch, splitter):
+    blocks = []
+
+    def split(self, data, given=arrow.ArrowSplitter.split):
+        blocks.append(given(self, data))
+        return blocks[-1]
+
+    monkeypatch.setattr(arrow.ArrowSplitter, "split", split)
+    Interactions.from_csv(write("user,item,rating\n7,1,3.5\n9,0,1\n"))
+    Interactions.from_csv(write("user,item,rating\nann,1,3.5\nbob,02,1\n"))
+    Interactions.from_csv(write('user,item,rating\n"ann",1,3.5\n'))
+    assert [block is not None for block in blocks] == ([True] * 2 if splitter == "arrow" else [False] * 2) + [
+        False
+    ]
