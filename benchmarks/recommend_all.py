@@ -3,7 +3,8 @@
     python benchmarks/recommend_all.py [--threads 2] [--users 250000 1000000] [--items 100000] [--json FILE]
 
 The models are quickly trained ones of Gowalla, d = 64 and density 0.1: time does not depend on quality.
-Memory is what a process that ranks random tables, and drops the lists, holds at most beyond what it held before.
+Memory is what a process that ranks random tables, and drops the lists, holds at most beyond what it held
+before.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ def ours(name: str, threads: int) -> dict[str, Any]:
     from sparserec_np.batch import recommend_all
 
     quick = {"epochs": 1, "early_stopping": 0, "refit": False, "random_state": 0}
-    makers = {"SparseBPR": SparseBPR, "SparseGraph": lambda **more: SparseGraph(width=64, **more)}
+    makers: dict[str, Any] = {
+        "SparseBPR": SparseBPR,
+        "SparseGraph": lambda **more: SparseGraph(width=64, **more),
+    }
     model = trained(f"recommend-all-{name}", lambda: makers[name](**quick).fit(gowalla()[0]))
     list(recommend_all(model, K, users=[model.user_ids[0]]))  # compiles
     start = time.perf_counter()

@@ -1,6 +1,6 @@
 """How a batch's scores are made of the tables, in autograd primitives.
 
-A scorer is called as ``scorer(users, items, user_rows, item_rows)`` with the two tables on the tape and
+A scorer is called as ``scorer(users, items, user_rows, item_rows, rng)`` with the two tables on the tape and
 returns the scores of shape (batch, 1 + m). It also says in which order the examples of an epoch come, for
 what examples of one user share is best computed once.
 """
@@ -36,7 +36,9 @@ class Scorer(Protocol):
     def order(self, example_users: Rows, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """Put the examples of an epoch in order; ``example_users`` are their users, ascending."""
 
-    def __call__(self, users: Var | None, items: Var, user_rows: Rows, item_rows: Rows) -> Var:
+    def __call__(
+        self, users: Var | None, items: Var, user_rows: Rows, item_rows: Rows, rng: np.random.Generator
+    ) -> Var:
         """Score the items of a batch: ``user_rows`` (batch,), ``item_rows`` (batch, 1 + m)."""
 
     def represent(self, users: SparseTable | None, items: SparseTable, rows: Rows) -> sparse.csr_array:
@@ -59,7 +61,9 @@ class DotScorer:
         """Shuffle the examples."""
         return rng.permutation(len(example_users))
 
-    def __call__(self, users: Var | None, items: Var, user_rows: Rows, item_rows: Rows) -> Var:
+    def __call__(
+        self, users: Var | None, items: Var, user_rows: Rows, item_rows: Rows, rng: np.random.Generator
+    ) -> Var:
         """Score by ``⟨user row, item row⟩``."""
         scores: Var = dot(users, items, user_rows, item_rows)
         return scores
@@ -85,16 +89,25 @@ class PropagationScorer:
         The histories; only the pattern is looked at.
     item_power, length_power : float
         The exponents ``p`` and ``q``.
+    history_dropout : float
+        Share of a history that a batch leaves out at random, the rest weighing as much more.
     """
 
     needs_users = False
 
-    def __init__(self, user_items: sparse.csr_array, item_power: float, length_power: float) -> None:
+    def __init__(
+        self,
+        user_items: sparse.csr_array,
+        item_power: float,
+        length_power: float,
+        history_dropout: float = 0.0,
+    ) -> None:
         lengths = np.diff(user_items.indptr)
         degrees = np.bincount(user_items.indices, minlength=user_items.shape[1])
         self._of_item = (np.maximum(degrees, 1.0) ** -item_power).astype(np.float32)
         self._of_user = (np.maximum(lengths, 1.0) ** -length_power).astype(np.float32)
         values = self._of_item[user_items.indices] * np.repeat(self._of_user, lengths)
+        self._history_dropout = history_dropout
         self.weights = sparse.csr_array(
             (values, user_items.indices, user_items.indptr), shape=user_items.shape
         )
@@ -126,15 +139,24 @@ class PropagationScorer:
             starts[users] - (ends - lengths[users]), lengths[users]
         )
 
-    def __call__(self, users: Var | None, items: Var, user_rows: Rows, item_rows: Rows) -> Var:
+    def __call__(
+        self, users: Var | None, items: Var, user_rows: Rows, item_rows: Rows, rng: np.random.Generator
+    ) -> Var:
         """Score by ``⟨propagated user, item row⟩``, the positive left out of its own user."""
         distinct, owners = np.unique(user_rows, return_inverse=True)
         histories = self.weights[distinct]
+        positives = np.ascontiguousarray(item_rows[:, 0])
+        own_share = self._of_item[positives] * self._of_user[user_rows]
+        if self._history_dropout:
+            stay = (rng.random(histories.nnz) >= self._history_dropout) / (1 - self._history_dropout)
+            factors = stay.astype(np.float32)
+            own_share *= factors[_entries_of(histories, owners, positives)]
+            histories = sparse.csr_array(
+                (histories.data * factors, histories.indices, histories.indptr), shape=histories.shape
+            )
         people = propagate(items, histories)
         if users is not None:
             people = people + lookup(users, distinct)
-        positives = np.ascontiguousarray(item_rows[:, 0])
-        own_share = self._of_item[positives] * self._of_user[user_rows]
         scores: Var = add_at(
             match(people, items, owners, item_rows),
             (slice(None), 0),
@@ -149,3 +171,10 @@ class PropagationScorer:
             people = people + users.to_scipy()[rows]
         people.sort_indices()
         return people
+
+
+def _entries_of(matrix: sparse.csr_array, rows: Rows, columns: Rows) -> npt.NDArray[np.int64]:
+    """Find where the entries ``(rows[e], columns[e])`` of a matrix with sorted columns are stored."""
+    n_columns = np.int64(matrix.shape[1])
+    stored = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)) * n_columns + matrix.indices
+    return np.searchsorted(stored, rows * n_columns + columns)

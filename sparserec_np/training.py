@@ -143,7 +143,7 @@ class Trainer:
         tape = Tape()
         tables = [tape.variable(side.parameter) for side in self.sides]
         user_table = tables[0] if self.users is not None else None
-        loss = self.loss(self.scorer(user_table, tables[-1], users, items), weights)
+        loss = self.loss(self.scorer(user_table, tables[-1], users, items, self.rng), weights)
         for side, gradient in zip(self.sides, tape.backward(loss, tables), strict=True):
             side.optimizer.step(gradient)
 

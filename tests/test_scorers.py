@@ -36,7 +36,7 @@ def test_scores_and_gradient_equal_the_dense_computation(setting):
 
     tape = Tape()
     items = tape.variable(Parameter(table))
-    scores = scorer(None, items, user_rows, item_rows)
+    scores = scorer(None, items, user_rows, item_rows, rng)
     (gradient,) = tape.backward(total(scores * g), [items])
 
     V = dense(table)
@@ -49,6 +49,26 @@ def test_scores_and_gradient_equal_the_dense_computation(setting):
         up, down = (np.sum(g * dense_scores(M, user_items, user_rows, item_rows)) for M in moved)
         numeric[row, column] = (up - down) / 2e-5
     np.testing.assert_allclose(dense_gradient(gradient, table), numeric, rtol=1e-4, atol=1e-6)
+
+
+def test_dropout_leaves_whole_entries_of_histories_out(setting):
+    user_items, table, _ = setting
+    scorer = PropagationScorer(user_items, 0.7, 0.3, history_dropout=0.4)
+    pairs = user_items.tocoo()
+    everybody = np.unique(pairs.row)
+    seed = np.random.SeedSequence(5)
+    scores = scorer(None, Parameter(table), pairs.row, pairs.col[:, None], np.random.default_rng(seed))
+
+    # The scorer draws one number an entry, in the order of the batch's users.
+    stay = np.random.default_rng(seed).random(user_items[everybody].nnz) >= 0.4
+    assert 0 < stay.sum() < len(stay)
+    X = user_items.toarray() > 0
+    A = X * np.maximum(X.sum(0), 1.0) ** -0.7 * (np.maximum(X.sum(1), 1.0) ** -0.3)[:, None]
+    A[pairs.row, pairs.col] *= stay / 0.6
+    V = dense(table)
+    expected = np.einsum("ed,ed->e", (A @ V)[pairs.row], V[pairs.col])
+    expected -= A[pairs.row, pairs.col] * (V[pairs.col] ** 2).sum(1)
+    np.testing.assert_allclose(scores[:, 0], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_order_is_a_permutation_that_keeps_users_together(setting):

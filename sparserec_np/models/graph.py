@@ -49,6 +49,8 @@ class SparseGraph(SparseRecommender):  # noqa: D101
         How much less a popular item of a history counts: its weight is its popularity to minus this power.
     length_power : float
         How much less each item of a long history counts.
+    history_dropout : float
+        Share of a history that training leaves out at random, anew for each batch.
 
     Attributes
     ----------
@@ -114,6 +116,7 @@ class SparseGraph(SparseRecommender):  # noqa: D101
         width: int | None = None,
         item_power: float = 0.6,
         length_power: float = 0.0,
+        history_dropout: float = 0.0,
     ) -> None:
         self._store(locals())
 
@@ -166,7 +169,7 @@ class SparseGraph(SparseRecommender):  # noqa: D101
         return best
 
     def _scorer(self, train: Interactions) -> Scorer:
-        return PropagationScorer(train.user_items, self.item_power, self.length_power)
+        return PropagationScorer(train.user_items, self.item_power, self.length_power, self.history_dropout)
 
     def _extra_model_data(self, data: Interactions) -> dict[str, Any]:
         return {

@@ -104,6 +104,7 @@ _RANGES = {
     "width": _Range(Integral, 1, 65536, optional=True),
     "item_power": _Range(Real, 0),
     "length_power": _Range(Real, 0),
+    "history_dropout": _Range(Real, 0, 1, open_high=True),
     "validation_fraction": _Range(Real, 0, 1, open_low=True, open_high=True),
 }
 _CHOICES = {

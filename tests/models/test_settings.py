@@ -36,8 +36,9 @@ WRONG = {
     "width": [0, 1.5, 65537],
     "item_power": [-0.1, np.nan],
     "length_power": [-0.1, np.nan],
+    "history_dropout": [-0.1, 1.0, np.nan],
 }
-ONLY_OF_GRAPHS = {"width", "item_power", "length_power"}
+ONLY_OF_GRAPHS = {"width", "item_power", "length_power", "history_dropout"}
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
