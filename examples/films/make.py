@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from sparserec_np.cli.bundle import write_bundle  # type: ignore[import-not-found]  # mypy knows it as cli
+from sparserec_np.cli.bundle import write_bundle
 
 from sparserec_np import Interactions, SparseBPR
 from sparserec_np.errors import SparserecError
