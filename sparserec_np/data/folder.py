@@ -246,9 +246,11 @@ def _ids(path: Path, role: str, arrays: Arrays, header: Mapping[str, Any]) -> Id
     prefix = f"{role}_ids."
     parts = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
     try:
-        return IdMap.from_tensors(str(header["ids"].get(role)), parts, header[f"n_{role}s"], entity=role)
+        ids = IdMap.from_tensors(str(header["ids"].get(role)), parts, header[f"n_{role}s"], entity=role)
+        ids.check()
     except ModelFormatError as error:
         raise _damaged(path / f"{prefix}*.npy", str(error)) from None
+    return ids
 
 
 def _check_rows(path: Path, arrays: Arrays, n_items: int) -> None:
