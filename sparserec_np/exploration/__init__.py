@@ -1,6 +1,7 @@
 """Dynamic sparse training: masks, probe rows, pruning and growing."""
 
-from sparserec_np.exploration.masks import nmf_factors, nmf_tables, random_tables, split_budget
+from sparserec_np.exploration.masks import random_tables, split_budget
+from sparserec_np.exploration.nmf import nmf_factors, nmf_tables
 from sparserec_np.exploration.probes import draw_probes, sample_rows
 from sparserec_np.exploration.prune_grow import Replacement, inactive_scores, replace
 from sparserec_np.exploration.schedule import CosineSchedule

@@ -1,12 +1,11 @@
 """Which entries exist before the first training step, and their values.
 
-`nmf_tables` is SparseRec's start: a nonnegative factorisation of the interactions tells which few columns
-matter to each row. `random_tables` is the control.
+A factorisation says how much each entry matters (`sparserec_np.exploration.nmf`, `spectral`); which of them
+are stored is decided here. `random_tables` is the control.
 """
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,6 @@ from scipy import sparse
 from sparserec_np.exploration.selection import largest
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.tables import SparseTable
-
-# Coordinate descent comes close to its optimum in this many rounds.
-_NMF_ROUNDS = 30
 
 
 def split_budget(density: float, n_users: int, n_items: int, dim: int) -> tuple[int, int]:
@@ -55,57 +51,6 @@ def normalised_interactions(
     return sparse.csr_matrix(
         (values.astype(np.float32), user_items.indices, user_items.indptr), shape=user_items.shape
     )
-
-
-def nmf_factors(
-    user_items: sparse.csr_array, dim: int, rng: np.random.Generator
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Factorise the normalised interactions: ``D_u^-½ X D_i^-½ ≈ W Hᵀ`` with ``W, H ≥ 0``.
-
-    The normalisation by the square roots of users' and items' numbers of interactions keeps heavy users
-    and best-sellers from taking all components.
-
-    Parameters
-    ----------
-    user_items : csr_array (n_users, n_items)
-        Interactions; only the pattern is looked at.
-    dim : int
-        Columns of the factors. Those beyond the rank of the matrix stay 0.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    W, H : float32 arrays (n_users, dim), (n_items, dim)
-        Non-negative; each column has the same norm in both.
-    """
-    from sklearn.decomposition import NMF
-    from sklearn.exceptions import ConvergenceWarning
-
-    n_users, n_items = user_items.shape
-    rank = min(dim, n_users, n_items)
-    normalised = normalised_interactions(user_items)
-    seed = int(rng.integers(2**31))
-    # The start from singular vectors is the better one, but where the matrix has a lower rank it may divide
-    # 0 by 0 and give NaN throughout.
-    for init in ("nndsvda", "random"):
-        solver = NMF(rank, init=init, max_iter=_NMF_ROUNDS, tol=1e-5, random_state=seed)
-        with warnings.catch_warnings(), np.errstate(invalid="ignore"):
-            warnings.simplefilter("ignore", ConvergenceWarning)  # stopping early is meant
-            found_w = solver.fit_transform(normalised)
-        found_h = solver.components_.T
-        if np.isfinite(found_w).all() and np.isfinite(found_h).all():
-            break
-
-    # W and H share each component's scale by chance; give both the geometric mean.
-    norms_w = np.linalg.norm(found_w, axis=0)
-    norms_h = np.linalg.norm(found_h, axis=0)
-    alive = (norms_w > 0) & (norms_h > 0)
-    balance = np.sqrt(np.divide(norms_h, norms_w, out=np.ones_like(norms_w), where=alive))
-    W = np.zeros((n_users, dim), dtype=np.float32)
-    H = np.zeros((n_items, dim), dtype=np.float32)
-    W[:, :rank] = found_w * balance
-    H[:, :rank] = found_h / balance
-    return W, H
 
 
 def strongest_entries(
@@ -146,57 +91,6 @@ def strongest_entries(
     zeros = np.flatnonzero(ranked == 0)
     filled = rng.choice(zeros, n - n_positive, replace=False)
     return np.sort(np.concatenate([np.flatnonzero(ranked), filled]))
-
-
-def nmf_tables(
-    user_items: sparse.csr_array,
-    dim: int,
-    budget: tuple[int, int],
-    *,
-    rng: np.random.Generator,
-    workers: Workers,
-) -> tuple[SparseTable, SparseTable]:
-    """Tables that store the strongest entries of a nonnegative factorisation, with its values.
-
-    Rows are scaled to length 1 before they compete: what counts is which few columns describe a row, and
-    rows of rare users and items have as much right to theirs as those of popular ones.
-
-    Parameters
-    ----------
-    user_items : csr_array (n_users, n_items)
-        Interactions.
-    dim : int
-        Width of the tables.
-    budget : (int, int)
-        Stored entries of the user and of the item table.
-    rng : numpy.random.Generator
-    workers : Workers
-        How many threads the linear algebra may use.
-
-    Returns
-    -------
-    users, items : SparseTable
-        float32; exactly as many entries as asked for. Their scale is left to the scorer.
-    """
-    from threadpoolctl import threadpool_limits
-
-    # With more than one BLAS thread the factors' last bits would depend on the number of threads.
-    with threadpool_limits(1):
-        factors = nmf_factors(user_items, dim, rng)
-    tables = []
-    degrees = (np.diff(user_items.indptr), np.bincount(user_items.indices, minlength=user_items.shape[1]))
-    for factor, n, degree in zip(factors, budget, degrees, strict=True):
-        lengths = np.linalg.norm(factor, axis=1, keepdims=True)
-        factor /= np.where(lengths > 0, lengths, 1)
-        positions = strongest_entries(factor, n, degree > 0, rng)
-        table = SparseTable.from_positions(positions, factor.shape)
-        table.data[:] = factor.reshape(-1)[positions]
-        # Entries that the factorisation left at 0 need a start from which both tables can move.
-        unset = table.data == 0
-        typical = np.sqrt(np.mean(table.data[~unset] ** 2)) if not unset.all() else 1.0
-        table.data[unset] = 0.1 * typical * rng.standard_normal(np.count_nonzero(unset))
-        tables.append(table)
-    return tables[0], tables[1]
 
 
 def random_tables(

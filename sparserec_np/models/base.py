@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +20,14 @@ from sparserec_np.errors import DataError, NotFittedError, SettingError
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import LOSSES, Loss
 from sparserec_np.models.estimator import Estimator
-from sparserec_np.models.fitting import Outcome, Record, build_trainer, n_negatives, run_epochs
+from sparserec_np.models.fitting import (
+    Outcome,
+    Record,
+    build_trainer,
+    initial_tables,
+    n_negatives,
+    run_epochs,
+)
 from sparserec_np.models.settings import check_settings
 from sparserec_np.runtime import ModelData, Recommender, SeenItems, TableData, TopK, save_model
 from sparserec_np.scorers import DotScorer, Scorer
@@ -28,6 +36,9 @@ from sparserec_np.tables import SparseTable, index_dtype
 VALIDATION_K = 20
 # Enough users to tell epochs apart; more would cost time and training data.
 _VALIDATION_USERS = 10_000
+
+# Widths to try, in multiples of dim. Beyond, the start costs more than it gives.
+_WIDTHS = (1, 2, 4, 8)
 
 # How often the learning rate is quartered where training does not improve on its start.
 _BACKOFFS = 2
@@ -132,7 +143,37 @@ class SparseRecommender(Estimator):
         workers: Workers,
     ) -> dict[str, Any]:
         """Return all settings, with those chosen that were left to the data."""
-        return self.get_params(deep=False)
+        settings = self.get_params(deep=False)
+        # A dense table is as wide as was asked for, and a random start says nothing about a width.
+        chooses = settings.get("width", self.dim) is None and self.density < 1 and self.mask_init != "random"
+        if chooses and held_out is not None:
+            settings["width"] = self._best_width(settings, train, held_out, seed, workers)
+        return settings
+
+    def _best_width(
+        self,
+        settings: dict[str, Any],
+        train: Interactions,
+        held_out: Interactions,
+        seed: np.random.SeedSequence,
+        workers: Workers,
+    ) -> int:
+        """Widen as long as that helps what training starts from."""
+        scorer = self._scorer(train)
+        best, best_goodness = self.dim, -math.inf
+        for factor in _WIDTHS:
+            width = factor * self.dim
+            if factor > 1 and width > min(train.user_items.shape):
+                break
+            users, items = initial_tables(
+                settings | {"width": width}, train.user_items, np.random.default_rng(seed), workers, scorer
+            )
+            represent = partial(scorer.represent, users if scorer.needs_users else None, items)
+            goodness = self._validate(represent, items, train, held_out, workers)["goodness"]
+            if goodness <= best_goodness:
+                break
+            best, best_goodness = width, goodness
+        return best
 
     def _train(
         self,
@@ -333,6 +374,12 @@ class SparseRecommender(Estimator):
         """The NumPy-only recommender of this model, the one that answers on a device."""
         self._check_fitted()
         return self._recommender
+
+    @property
+    def width_(self) -> int:
+        """Width of the tables."""
+        self._check_fitted()
+        return int(self.items_.dim)
 
     @property
     def density_(self) -> float:

@@ -19,11 +19,16 @@ class SparseBPR(SparseRecommender):  # noqa: D101
     Parameters
     ----------
 {settings_doc(losses='{"softmax", "bpr"}')}
+    width : int or None
+        Width of the tables that the entries are spread over, which ``density`` and ``dim`` number; None to
+        choose among 1, 2, 4 and 8 times dim on the held-out interactions.
 
     Attributes
     ----------
     users_, items_ : SparseTable
         The trained tables; together exactly ``round(density · (n_users + n_items) · dim)`` entries.
+    width_ : int
+        Width of both tables.
     history_ : list of dict
         A record per epoch: loss, validation metrics, entries stored, pruned and grown, seconds.
     n_epochs_ : int
@@ -77,5 +82,6 @@ class SparseBPR(SparseRecommender):  # noqa: D101
         random_state: Any = None,
         n_jobs: int | None = None,
         verbose: bool = False,
+        width: int | None = None,
     ) -> None:
         self._store(locals())

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from functools import partial
 from typing import Any, ClassVar
 
-import numpy as np
-
 from sparserec_np.data import Interactions
-from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import Loss
 from sparserec_np.models.base import SparseRecommender
-from sparserec_np.models.fitting import initial_tables
 from sparserec_np.models.settings import settings_doc
 from sparserec_np.scorers import PropagationScorer, Scorer
-
-# Widths to try, in multiples of dim. Beyond, the start costs more than it gives.
-_WIDTHS = (1, 2, 4, 8)
 
 _SETTINGS = settings_doc(
     losses='{"softmax", "bpr", "logistic"}',
@@ -119,54 +110,6 @@ class SparseGraph(SparseRecommender):  # noqa: D101
         history_dropout: float = 0.0,
     ) -> None:
         self._store(locals())
-
-    def _settle(
-        self,
-        train: Interactions,
-        held_out: Interactions | None,
-        seed: np.random.SeedSequence,
-        workers: Workers,
-    ) -> dict[str, Any]:
-        settings = super()._settle(train, held_out, seed, workers)
-        if self.width is None and held_out is not None:
-            settings["width"] = self._best_width(settings, train, held_out, seed, workers)
-        return settings
-
-    @property
-    def width_(self) -> int:
-        """Width of the table."""
-        self._check_fitted()
-        return self.items_.dim
-
-    def widest(self, data: Interactions) -> int:
-        """Return the widest table that ``width=None`` tries on some interactions."""
-        most = min(data.user_items.shape)
-        return max(factor * self.dim for factor in _WIDTHS if factor == 1 or factor * self.dim <= most)
-
-    def _best_width(
-        self,
-        settings: dict[str, Any],
-        train: Interactions,
-        held_out: Interactions,
-        seed: np.random.SeedSequence,
-        workers: Workers,
-    ) -> int:
-        """Widen as long as that helps what training starts from."""
-        scorer = self._scorer(train)
-        best, best_goodness = self.dim, -math.inf
-        for factor in _WIDTHS:
-            width = factor * self.dim
-            if factor > 1 and width > min(train.user_items.shape):
-                break
-            tables = initial_tables(
-                settings | {"width": width}, train.user_items, np.random.default_rng(seed), workers, scorer
-            )
-            represent = partial(scorer.represent, None, tables[1])
-            goodness = self._validate(represent, tables[1], train, held_out, workers)["goodness"]
-            if goodness <= best_goodness:
-                break
-            best, best_goodness = width, goodness
-        return best
 
     def _scorer(self, train: Interactions) -> Scorer:
         return PropagationScorer(train.user_items, self.item_power, self.length_power, self.history_dropout)

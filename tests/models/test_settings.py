@@ -38,13 +38,19 @@ WRONG = {
     "length_power": [-0.1, np.nan],
     "history_dropout": [-0.1, 1.0, np.nan],
 }
-ONLY_OF_GRAPHS = {"width", "item_power", "length_power", "history_dropout"}
+# Settings that not all estimators have, by those that do.
+ONLY_OF = {
+    "width": (SparseGraph, SparseBPR),
+    "item_power": (SparseGraph,),
+    "length_power": (SparseGraph,),
+    "history_dropout": (SparseGraph,),
+}
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in WRONG.items() for v in values])
 def test_a_setting_out_of_range_is_refused_by_name(estimator, name, value, tastes):
-    if name in ONLY_OF_GRAPHS and estimator is not SparseGraph:
+    if estimator not in ONLY_OF.get(name, ESTIMATORS):
         pytest.skip("no setting of this estimator")
     with pytest.raises(SettingError, match=rf"^{name} is {re.escape(repr(value))}; expected "):
         estimator(**{name: value}).fit(tastes)
@@ -52,7 +58,7 @@ def test_a_setting_out_of_range_is_refused_by_name(estimator, name, value, taste
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_every_setting_has_a_range(estimator):
-    others = set() if estimator is SparseGraph else ONLY_OF_GRAPHS
+    others = {name for name, estimators in ONLY_OF.items() if estimator not in estimators}
     assert set(WRONG) - others == set(estimator().get_params())
 
 
