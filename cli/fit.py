@@ -88,6 +88,9 @@ def command(
     if max_bytes is not None:
         choice = _choice(estimator, interactions, max_bytes, precision, options)
         estimator.set_params(dim=choice.dim, density=choice.density)
+        if isinstance(estimator, SparseBPR):
+            # The bytes were reckoned for this width.
+            estimator.set_params(width=choice.dim)
         precision = choice.precision
         say(f"to fit into {max_bytes:,} bytes:")
         for reason in choice.reasons:

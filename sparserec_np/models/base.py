@@ -150,6 +150,11 @@ class SparseRecommender(Estimator):
             settings["width"] = self._best_width(settings, train, held_out, seed, workers)
         return settings
 
+    def widest(self, data: Interactions) -> int:
+        """Return the widest table that ``width=None`` tries on some interactions."""
+        most = max(min(data.user_items.shape), self.dim)
+        return max(factor * self.dim for factor in _WIDTHS if factor * self.dim <= most)
+
     def _best_width(
         self,
         settings: dict[str, Any],
@@ -161,9 +166,9 @@ class SparseRecommender(Estimator):
         """Widen as long as that helps what training starts from."""
         scorer = self._scorer(train)
         best, best_goodness = self.dim, -math.inf
-        for factor in _WIDTHS:
-            width = factor * self.dim
-            if factor > 1 and width > min(train.user_items.shape):
+        widest = self.widest(train)
+        for width in (factor * self.dim for factor in _WIDTHS):
+            if width > widest:
                 break
             users, items = initial_tables(
                 settings | {"width": width}, train.user_items, np.random.default_rng(seed), workers, scorer
