@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -44,6 +43,8 @@ _WIDTHS = (1, 2, 4, 8)
 _BACKOFFS = 2
 
 Callback = Callable[[Record], None]
+# The user and the item table before training.
+Start = tuple[SparseTable, SparseTable]
 
 
 class SparseRecommender(Estimator):
@@ -110,16 +111,19 @@ class SparseRecommender(Estimator):
                 if not held_out.n_interactions:
                     # Too few interactions to spare any: train on all of them, for all epochs.
                     train, held_out = data, None
-            settings = self._settle(train, held_out, train_seed, workers)
-            outcome = self._train(settings, train, held_out, loss, train_seed, self.epochs, workers, on_epoch)
+            settings, start = self._settle(train, held_out, train_seed, workers)
+            outcome = self._train(
+                settings, train, held_out, loss, train_seed, self.epochs, workers, on_epoch, start
+            )
             for _ in range(_BACKOFFS if held_out is not None else 0):
                 if outcome.epoch:
                     break
                 # All that training did was harm: the steps were too long for what there is to learn.
                 settings["learning_rate"] /= 4
                 outcome = self._train(
-                    settings, train, held_out, loss, train_seed, self.epochs, workers, on_epoch
+                    settings, train, held_out, loss, train_seed, self.epochs, workers, on_epoch, start
                 )
+            del start
             self.learning_rate_ = settings["learning_rate"]
             self.validation_ = outcome.validation
             self.baseline_ = _popularity_metrics(train, held_out, workers)
@@ -141,14 +145,15 @@ class SparseRecommender(Estimator):
         held_out: Interactions | None,
         seed: np.random.SeedSequence,
         workers: Workers,
-    ) -> dict[str, Any]:
-        """Return all settings, with those chosen that were left to the data."""
+    ) -> tuple[dict[str, Any], Start | None]:
+        """Return all settings, with those chosen that were left to the data; and the tables, if made for it."""
         settings = self.get_params(deep=False)
         # A dense table is as wide as was asked for, and a random start says nothing about a width.
         chooses = settings.get("width", self.dim) is None and self.density < 1 and self.mask_init != "random"
-        if chooses and held_out is not None:
-            settings["width"] = self._best_width(settings, train, held_out, seed, workers)
-        return settings
+        if not chooses or held_out is None:
+            return settings, None
+        width, start = self._best_width(settings, train, held_out, seed, workers)
+        return settings | {"width": width}, start
 
     def widest(self, data: Interactions) -> int:
         """Return the widest table that ``width=None`` tries on some interactions."""
@@ -162,23 +167,25 @@ class SparseRecommender(Estimator):
         held_out: Interactions,
         seed: np.random.SeedSequence,
         workers: Workers,
-    ) -> int:
+    ) -> tuple[int, Start]:
         """Widen as long as that helps what training starts from."""
         scorer = self._scorer(train)
-        best, best_goodness = self.dim, -math.inf
+        best: tuple[float, int, Start] | None = None
         widest = self.widest(train)
         for width in (factor * self.dim for factor in _WIDTHS):
             if width > widest:
                 break
-            users, items = initial_tables(
+            start = initial_tables(
                 settings | {"width": width}, train.user_items, np.random.default_rng(seed), workers, scorer
             )
+            users, items = start
             represent = partial(scorer.represent, users if scorer.needs_users else None, items)
             goodness = self._validate(represent, items, train, held_out, workers)["goodness"]
-            if goodness <= best_goodness:
+            if best is not None and goodness <= best[0]:
                 break
-            best, best_goodness = width, goodness
-        return best
+            best = goodness, width, start
+        assert best is not None
+        return best[1:]
 
     def _train(
         self,
@@ -190,10 +197,13 @@ class SparseRecommender(Estimator):
         stop_at: int,
         workers: Workers,
         on_epoch: Callback,
+        start: Start | None = None,
     ) -> Outcome:
         """Train once, with validation where there is a hold-out."""
         scorer = self._scorer(train)
-        trainer = build_trainer(settings, loss, train.user_items, self._targets(train), seed, workers, scorer)
+        trainer = build_trainer(
+            settings, loss, train.user_items, self._targets(train), seed, workers, scorer, start
+        )
         validate = None
         if held_out is not None:
 

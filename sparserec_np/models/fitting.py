@@ -96,6 +96,7 @@ def build_trainer(
     seed: np.random.SeedSequence,
     workers: Workers,
     scorer: Scorer,
+    start: tuple[SparseTable, SparseTable] | None = None,
 ) -> Trainer:
     """Set up tables, optimizers and sampler for one training.
 
@@ -115,6 +116,8 @@ def build_trainer(
         Threads to use; the result does not depend on their number.
     scorer : Scorer
         How scores are made of the tables. Where it needs no user table all entries go to the items.
+    start : (SparseTable, SparseTable), optional
+        Tables that `initial_tables` made earlier, copied; made anew without.
 
     Raises
     ------
@@ -122,7 +125,10 @@ def build_trainer(
         If the density leaves a table without any entry.
     """
     rng = np.random.default_rng(seed)
-    tables = initial_tables(settings, user_items, rng, workers, scorer)
+    if start is None:
+        tables = initial_tables(settings, user_items, rng, workers, scorer)
+    else:
+        tables = start[0].copy(), start[1].copy()
     sides: list[Side | None] = []
     degrees = (np.diff(user_items.indptr), np.bincount(user_items.indices, minlength=user_items.shape[1]))
     for table, degree in zip(tables, degrees, strict=True):
