@@ -146,7 +146,7 @@ class SparseRecommender(Estimator):
         seed: np.random.SeedSequence,
         workers: Workers,
     ) -> tuple[dict[str, Any], Start | None]:
-        """Return all settings, with those chosen that were left to the data; and the tables, if made for it."""
+        """Return all settings, with those that were left to the data, and the tables if made for them."""
         settings = self.get_params(deep=False)
         # A dense table is as wide as was asked for, and a random start says nothing about a width.
         chooses = settings.get("width", self.dim) is None and self.density < 1 and self.mask_init != "random"
