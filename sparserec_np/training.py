@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from sparserec_np.autograd import Parameter, Tape
+from sparserec_np.distillation import Distillation
 from sparserec_np.exploration import CosineSchedule, draw_probes, replace
 from sparserec_np.kernels.draws import take_examples
 from sparserec_np.losses import Loss
@@ -74,6 +75,8 @@ class Trainer:
         Orders the examples and draws the probe rows.
     scorer : Scorer
         How scores are made of the tables.
+    distillation : Distillation or None
+        What a teacher adds to the loss.
     """
 
     users: Side | None
@@ -88,6 +91,7 @@ class Trainer:
     probe_fraction: float
     rng: np.random.Generator
     scorer: Scorer = field(default_factory=DotScorer)
+    distillation: Distillation | None = None
     step: int = 0
     n_replaced: int = 0
     _columns: tuple[npt.NDArray[Any], ...] = field(init=False, repr=False)
@@ -143,7 +147,10 @@ class Trainer:
         tape = Tape()
         tables = [tape.variable(side.parameter) for side in self.sides]
         user_table = tables[0] if self.users is not None else None
-        loss = self.loss(self.scorer(user_table, tables[-1], users, items, self.rng), weights)
+        scores = self.scorer(user_table, tables[-1], users, items, self.rng)
+        loss = self.loss(scores, weights)
+        if self.distillation is not None:
+            loss = loss + self.distillation.loss(scores, users, items)
         for side, gradient in zip(self.sides, tape.backward(loss, tables), strict=True):
             side.optimizer.step(gradient)
 

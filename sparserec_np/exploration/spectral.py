@@ -24,6 +24,32 @@ _ROTATION_ROUNDS = 25
 _POPULARITY_POWER = 0.4
 
 
+def singular_items(
+    user_items: sparse.csr_array, rank: int, rng: np.random.Generator
+) -> npt.NDArray[np.float32]:
+    """Right singular vectors of ``D_u^-½ X D_i^-½``, those of the largest values first.
+
+    Parameters
+    ----------
+    user_items : csr_array (n_users, n_items)
+        Interactions; only the pattern is looked at.
+    rank : int
+        How many; fewer where the matrix has fewer rows or columns.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    float32 array (n_items, min(rank, n_users, n_items))
+        C-contiguous, with orthonormal columns.
+    """
+    from sklearn.utils.extmath import randomized_svd
+
+    rank = min(rank, *user_items.shape)
+    seed = int(rng.integers(2**31))
+    _, _, vt = randomized_svd(normalised_interactions(user_items), rank, n_iter=4, random_state=seed)
+    return np.ascontiguousarray(vt.T, dtype=np.float32)
+
+
 def spectral_factors(
     user_items: sparse.csr_array, dim: int, rng: np.random.Generator
 ) -> npt.NDArray[np.float32]:
@@ -42,12 +68,8 @@ def spectral_factors(
     float32 array (n_items, dim)
         Orthonormal columns.
     """
-    from sklearn.utils.extmath import randomized_svd
-
-    rank = min(dim, *user_items.shape)
-    seed = int(rng.integers(2**31))
-    _, _, vt = randomized_svd(normalised_interactions(user_items), rank, n_iter=4, random_state=seed)
-    vectors = np.ascontiguousarray(vt.T, dtype=np.float32)
+    vectors = singular_items(user_items, dim, rng)
+    rank = vectors.shape[1]
     strength = np.einsum("ij,ij->i", vectors, vectors)
     n_rows = min(len(vectors), max(_ROTATION_ROWS, 4 * rank))
     telling = np.sort(np.argpartition(-strength, n_rows - 1)[:n_rows])

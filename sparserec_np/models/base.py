@@ -15,6 +15,7 @@ import numpy.typing as npt
 from sparserec_np import __version__, metrics
 from sparserec_np.batch import Recommendations, recommend_all
 from sparserec_np.data import Interactions, split_random
+from sparserec_np.distillation import Distillation
 from sparserec_np.errors import DataError, NotFittedError, SettingError
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import LOSSES, Loss
@@ -28,6 +29,7 @@ from sparserec_np.models.fitting import (
     run_epochs,
 )
 from sparserec_np.models.settings import check_settings
+from sparserec_np.models.teaching import make_distillation
 from sparserec_np.runtime import ModelData, Recommender, SeenItems, TableData, TopK, save_model
 from sparserec_np.scorers import DotScorer, Scorer
 from sparserec_np.tables import SparseTable, index_dtype
@@ -112,24 +114,36 @@ class SparseRecommender(Estimator):
                     # Too few interactions to spare any: train on all of them, for all epochs.
                     train, held_out = data, None
             settings, start = self._settle(train, held_out, train_seed, workers)
-            outcome = self._train(
-                settings, train, held_out, loss, train_seed, self.epochs, workers, on_epoch, start
-            )
+            distillation = make_distillation(settings, train, train_seed.spawn(1)[0], workers)
+
+            def train_held_out() -> Outcome:
+                return self._train(
+                    settings,
+                    train,
+                    held_out,
+                    loss,
+                    train_seed,
+                    self.epochs,
+                    workers,
+                    on_epoch,
+                    distillation,
+                    start,
+                )
+
+            outcome = train_held_out()
             for _ in range(_BACKOFFS if held_out is not None else 0):
                 if outcome.epoch:
                     break
                 # All that training did was harm: the steps were too long for what there is to learn.
                 settings["learning_rate"] /= 4
-                outcome = self._train(
-                    settings, train, held_out, loss, train_seed, self.epochs, workers, on_epoch, start
-                )
-            del start
+                outcome = train_held_out()
             self.learning_rate_ = settings["learning_rate"]
             self.validation_ = outcome.validation
             self.baseline_ = _popularity_metrics(train, held_out, workers)
             if held_out is not None and self.refit:
+                distillation = make_distillation(settings, data, refit_seed.spawn(1)[0], workers)
                 outcome = self._train(
-                    settings, data, None, loss, refit_seed, outcome.epoch, workers, on_epoch
+                    settings, data, None, loss, refit_seed, outcome.epoch, workers, on_epoch, distillation
                 )
         self.users_ = outcome.users
         self.items_ = outcome.items
@@ -197,12 +211,21 @@ class SparseRecommender(Estimator):
         stop_at: int,
         workers: Workers,
         on_epoch: Callback,
+        distillation: Distillation | None,
         start: Start | None = None,
     ) -> Outcome:
         """Train once, with validation where there is a hold-out."""
         scorer = self._scorer(train)
         trainer = build_trainer(
-            settings, loss, train.user_items, self._targets(train), seed, workers, scorer, start
+            settings,
+            loss,
+            train.user_items,
+            self._targets(train),
+            seed,
+            workers,
+            scorer,
+            start,
+            distillation,
         )
         validate = None
         if held_out is not None:

@@ -29,7 +29,7 @@ class Estimator:
         Parameters
         ----------
         deep : bool
-            Of no effect: no setting is an estimator.
+            Of no effect: the settings of an estimator that is a setting, a teacher, are its own.
         """
         return {name: getattr(self, name) for name in self._get_param_names()}
 

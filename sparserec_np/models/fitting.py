@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from sparserec_np.autograd import Parameter
+from sparserec_np.distillation import Distillation
 from sparserec_np.errors import SettingError
 from sparserec_np.exploration import MASKS, CosineSchedule, split_budget
 from sparserec_np.kernels.workers import Workers
@@ -97,6 +98,7 @@ def build_trainer(
     workers: Workers,
     scorer: Scorer,
     start: tuple[SparseTable, SparseTable] | None = None,
+    distillation: Distillation | None = None,
 ) -> Trainer:
     """Set up tables, optimizers and sampler for one training.
 
@@ -118,6 +120,8 @@ def build_trainer(
         How scores are made of the tables. Where it needs no user table all entries go to the items.
     start : (SparseTable, SparseTable), optional
         Tables that `initial_tables` made earlier, copied; made anew without.
+    distillation : Distillation, optional
+        What a teacher adds to the loss.
 
     Raises
     ------
@@ -162,6 +166,7 @@ def build_trainer(
         probe_fraction=settings["probe_fraction"],
         rng=rng,
         scorer=scorer,
+        distillation=distillation,
     )
 
 

@@ -8,7 +8,10 @@ from numbers import Integral, Real
 from typing import Any
 
 from sparserec_np.errors import SettingError
+from sparserec_np.losses import squared
+from sparserec_np.models.estimator import Estimator
 from sparserec_np.optim import OPTIMIZERS
+from sparserec_np.teachers import TEACHERS
 
 GROW_BY = ("accumulated", "last_batch", "none")
 
@@ -46,6 +49,15 @@ _SETTINGS_DOC = """\
         Share of the rows whose inactive entries are judged, sampled anew for every interval.
     optimizer : {{"adagrad", "adam", "sgd"}}
         Optimizer; its state is as sparse as the tables.
+    teacher : {{"spectral", "ease"}}, estimator or None
+        Larger model that guides the training, at no cost in the file: spectral, 512 singular vectors of the
+        normalised interactions; ease, a weight for each pair of at most 10,000 items. In Python it may be
+        another estimator, of which a copy is fitted, or a function; see sparserec_np.teachers. It learns
+        from what the student is trained on alone, never from what is held out.
+    teacher_weight : float
+        Weight of the divergence from the teacher's probabilities beside the loss.
+    teacher_temperature : float
+        Temperature of both softmaxes in it; at 1 the teacher is as sure as it should be, above it is less.
     early_stopping : int
         Epochs without improvement on held-out interactions until training stops; 0 for no validation.
     validation_fraction : float
@@ -100,6 +112,8 @@ _RANGES = {
     "update_every": _Range(Integral, 1, optional=True),
     "prune_fraction": _Range(Real, 0, 1),
     "probe_fraction": _Range(Real, 0, 1, open_low=True),
+    "teacher_weight": _Range(Real, 0, open_low=True),
+    "teacher_temperature": _Range(Real, 0, open_low=True),
     "early_stopping": _Range(Integral, 0),
     "width": _Range(Integral, 1, 65536, optional=True),
     "item_power": _Range(Real, 0),
@@ -157,3 +171,31 @@ def check_settings(settings: dict[str, Any], losses: tuple[str, ...], masks: tup
         raise SettingError(f"n_jobs is {n_jobs!r}; expected a number of threads, or None for one per core")
     if loss in _NEED_NEGATIVES and settings["negatives"] == 0:
         raise SettingError(f"negatives is 0; expected at least 1, since the loss {loss!r} compares with them")
+    if settings["teacher"] is not None:
+        _check_teacher(settings)
+
+
+def _check_teacher(settings: dict[str, Any]) -> None:
+    teacher = settings["teacher"]
+    if isinstance(teacher, str):
+        known = teacher in TEACHERS
+    else:
+        # A class is callable, too, but fits nothing when it is called.
+        known = isinstance(teacher, Estimator) or (
+            callable(teacher) and not (isinstance(teacher, type) and issubclass(teacher, Estimator))
+        )
+    if not known:
+        raise SettingError(
+            f"teacher is {teacher!r}; expected one of {', '.join(TEACHERS)}, an estimator such as "
+            "SparseGraph(density=1), a function that makes a teacher, or None"
+        )
+    if isinstance(teacher, Estimator) and teacher.loss == "squared":
+        raise SettingError(f"teacher is {teacher!r}; expected a model that ranks, this one predicts ratings")
+    if settings["loss"] in ("squared", squared):
+        raise SettingError(
+            f"teacher is {teacher!r}; expected None with the loss 'squared', which compares no items"
+        )
+    if settings["negatives"] == 0:
+        raise SettingError(
+            "negatives is 0; expected at least 1, since a teacher tells them from the positive"
+        )
