@@ -10,13 +10,9 @@ import numpy.typing as npt
 from scipy import sparse
 
 from sparserec_np.autograd import Var, logsumexp, total
+from sparserec_np.calibration import calibrate, sample_examples
 from sparserec_np.sampling import NegativeSampler
 from sparserec_np.teachers import Teacher
-
-# Enough to know a single number by.
-_CALIBRATION_EXAMPLES = 8192
-# The scale is looked for between these powers of e, in standard deviations of the scores.
-_SCALES = (-6.0, 4.0)
 
 Rows = npt.NDArray[Any]
 
@@ -66,14 +62,8 @@ class Distillation:
         temperature: float,
     ) -> Distillation:
         """Find the scale on a sample of the positives, with ``negatives`` items from ``sampler`` for each."""
-        lengths = np.diff(user_items.indptr)
-        usable = np.flatnonzero(np.repeat(lengths < user_items.shape[1], lengths))
-        chosen = np.sort(rng.choice(usable, min(len(usable), _CALIBRATION_EXAMPLES), replace=False))
-        users = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)[chosen]
-        items = np.empty((len(chosen), 1 + negatives), dtype=np.int32)
-        items[:, 0] = user_items.indices[chosen]
-        sampler.fill(users, items)
-        return cls(teacher, likeliest_scale(teacher.scores(users, items)), weight, temperature)
+        scores = teacher.scores(*sample_examples(user_items, sampler, negatives, rng))
+        return cls(teacher, calibrate(scores).scale, weight, temperature)
 
     def targets(self, user_rows: Rows, item_rows: Rows) -> npt.NDArray[np.float32]:
         """Return the teacher's probabilities of a batch's items, (batch, 1 + m), each row summing to 1."""
@@ -103,31 +93,3 @@ def divergence(scores: Var, targets: npt.NDArray[Any], temperature: float) -> Va
     negative_entropy = float(np.sum(targets * np.log(np.maximum(targets, np.finfo(targets.dtype).tiny))))
     crossed: Var = total(logsumexp(cold, axis=1)) - total(cold * targets)
     return temperature**2 * (crossed + negative_entropy)
-
-
-def likeliest_scale(scores: npt.NDArray[np.float32]) -> float:
-    """Factor under which the softmax of each row gives its first column the greatest likelihood.
-
-    Parameters
-    ----------
-    scores : float array (n, 1 + m)
-
-    Returns
-    -------
-    float
-        Above 0, also of scores that say nothing.
-    """
-    from scipy.optimize import minimize_scalar
-    from scipy.special import logsumexp as logsumexp_of
-
-    behind = scores.astype(np.float64) - scores[:, :1]
-    spread = float(behind.std())
-    if not spread > 0:
-        return 1.0
-    found = minimize_scalar(
-        lambda power: float(np.mean(logsumexp_of(np.exp(power) / spread * behind, axis=1))),
-        bounds=_SCALES,
-        method="bounded",
-        options={"xatol": 1e-3},
-    )
-    return float(np.exp(found.x) / spread)

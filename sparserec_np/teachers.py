@@ -14,16 +14,20 @@ import numpy.typing as npt
 from scipy import sparse
 
 from sparserec_np.autograd import Parameter
+from sparserec_np.calibration import calibrate, sample_examples
 from sparserec_np.errors import SettingError
 from sparserec_np.exploration.spectral import singular_items
-from sparserec_np.kernels.teaching import score_by_history, score_pairs
+from sparserec_np.kernels.teaching import history_forms, score_pairs, sum_over_history
 from sparserec_np.kernels.workers import Workers
+from sparserec_np.sampling import NegativeSampler
 from sparserec_np.scorers import Scorer
 from sparserec_np.tables import SparseTable
 
 EASE_LIMIT = 10_000
-"""Items of the largest catalogue that `EaseTeacher` takes: its matrix then has 400 MB, and twice that twice
-over while it is computed."""
+"""Items of the largest catalogue that `EaseTeacher` takes: of each pair it keeps a float64, 800 MB in all."""
+
+# Negatives of each example by which a teacher chooses its constants.
+_NEGATIVES = 32
 
 Rows = npt.NDArray[Any]
 
@@ -56,79 +60,35 @@ MakeTeacher = Callable[..., Teacher]
 
 
 class SpectralTeacher:
-    """Truncated singular value decomposition of the normalised interactions, a low-pass filter of the graph.
+    """Truncated singular value decomposition of the normalised interactions: the ideal low-pass filter.
 
-    An item's row is that of the right singular vectors of ``D_u^-½ X D_i^-½`` times the root of the item's
-    popularity, a user's the sum of the vectors of their history over the root of the items' popularity: the
-    ideal low-pass filter of GF-CF [1]_. A positive is left out of its own user.
+    The scores of GF-CF [1]_, ``x_u D_i^-½ V Vᵀ D_i^½`` with the right singular vectors ``V`` of
+    ``D_u^-½ X D_i^-½``: an item's row holds its vectors times the root of its popularity, a user's the sum of
+    the vectors of their history over the roots of the items' popularity. A positive is left out of its own
+    user. Nor do the vectors know of it: the users are dealt into folds, and each is scored by vectors
+    of the other folds. Seen in the decomposition, a positive would be remembered, the better the higher the
+    rank. The rank itself is the one whose probabilities of the positives are greatest.
 
     Parameters
     ----------
     user_items : csr_array (n_users, n_items)
         Interactions; only the pattern is looked at.
-    rank : int
-        Singular vectors, at most.
     rng : numpy.random.Generator
+        Deals the folds and starts the decompositions.
     workers : Workers
+    ranks : tuple of int
+        Numbers of singular vectors to choose among, ascending.
+    n_folds : int
+        At least 2.
+
+    Attributes
+    ----------
+    rank : int
+        The chosen one.
 
     References
     ----------
     .. [1] Y. Shen et al., "How Powerful is Graph Convolution for Recommendation?", CIKM 2021.
-    """
-
-    leaves_out: ClassVar[bool] = True
-
-    def __init__(
-        self, user_items: sparse.csr_array, *, rng: np.random.Generator, workers: Workers, rank: int = 512
-    ) -> None:
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(1):
-            vectors = singular_items(user_items, rank, rng)
-        degrees = np.maximum(np.bincount(user_items.indices, minlength=user_items.shape[1]), 1)
-        roots = np.sqrt(degrees).astype(np.float32)
-        ones = sparse.csr_array(
-            (np.ones(user_items.nnz, np.float32), user_items.indices, user_items.indptr),
-            shape=user_items.shape,
-        )
-        self._people = np.ascontiguousarray(ones @ (vectors / roots[:, None]), dtype=np.float32)
-        self._own_share = np.einsum("ij,ij->i", vectors, vectors)
-        vectors *= roots[:, None]
-        self._items = vectors
-        self._workers = workers
-
-    def scores(self, user_rows: Rows, item_rows: Rows) -> npt.NDArray[np.float32]:
-        """Score by ``⟨history filtered, item⟩``, the positive without its own share."""
-        out = np.empty(item_rows.shape, np.float32)
-        self._workers.run(score_pairs, len(out), self._people, self._items, user_rows, item_rows, out)
-        out[:, 0] -= self._own_share[item_rows[:, 0]]
-        return out
-
-
-class EaseTeacher:
-    """EASE (Steck 2019): the item × item regression with a zero diagonal, in closed form.
-
-    The zero diagonal leaves a positive out of its own score. Time grows with the cube of the number of items,
-    memory with its square.
-
-    Parameters
-    ----------
-    user_items : csr_array (n_users, n_items)
-        Interactions; only the pattern is looked at.
-    rng : numpy.random.Generator
-        Not used: nothing is random.
-    workers : Workers
-    regularization : float
-        What is added to the diagonal of the items' Gram matrix.
-
-    Raises
-    ------
-    SettingError
-        For more than `EASE_LIMIT` items.
-
-    References
-    ----------
-    .. [1] H. Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019.
     """
 
     leaves_out: ClassVar[bool] = True
@@ -139,36 +99,178 @@ class EaseTeacher:
         *,
         rng: np.random.Generator,
         workers: Workers,
-        regularization: float = 200.0,
+        ranks: tuple[int, ...] = (16, 32, 64, 128, 256, 512),
+        n_folds: int = 5,
     ) -> None:
         from threadpoolctl import threadpool_limits
 
+        n_users, n_items = user_items.shape
+        n_folds = min(n_folds, n_users)
+        self._folds = rng.permutation(n_users).astype(np.int32) % n_folds
+        self._workers = workers
+        history = ones_like(user_items, np.float32)
+        roots = np.sqrt(np.maximum(np.bincount(user_items.indices, minlength=n_items), 1)).astype(np.float32)
+        width = min(ranks[-1], n_items)
+        self._people = np.zeros((n_users, width), np.float32)
+        self._items = np.zeros((n_folds, n_items, width), np.float32)
+        for fold, items in enumerate(self._items):
+            own = np.flatnonzero(self._folds == fold)
+            others = history[np.flatnonzero(self._folds != fold)]
+            with threadpool_limits(1):
+                vectors = singular_items(others, width, rng)
+            rank = vectors.shape[1]
+            self._people[own, :rank] = history[own] @ (vectors / roots[:, None])
+            items[:, :rank] = vectors * roots[:, None]
+        self._choose_rank(user_items, ranks, roots, rng)
+
+    def _choose_rank(
+        self,
+        user_items: sparse.csr_array,
+        ranks: tuple[int, ...],
+        roots: npt.NDArray[np.float32],
+        rng: np.random.Generator,
+    ) -> None:
+        """Keep as many vectors as make the positives likeliest."""
+        sampler = NegativeSampler(user_items, 0.0, int(rng.integers(2**63)), self._workers)
+        examples = sample_examples(user_items, sampler, _NEGATIVES, rng)
+        self._squared_roots = roots**2
+        least = np.inf
+        for rank in sorted({min(rank, self._people.shape[1]) for rank in ranks}):
+            self._keep(rank)
+            surprise = calibrate(self.scores(*examples)).surprise
+            if surprise < least:
+                best, least = rank, surprise
+        self._keep(best)
+        self._people = self._people[:, :best].copy()
+        self._items = self._items[:, :, :best].copy()
+
+    def _keep(self, rank: int) -> None:
+        self.rank = rank
+        lengths = np.einsum("fij,fij->fi", self._items[:, :, :rank], self._items[:, :, :rank])
+        self._own_share = lengths / self._squared_roots
+
+    def scores(self, user_rows: Rows, item_rows: Rows) -> npt.NDArray[np.float32]:
+        """Score by ``⟨history, item⟩``, the positive without its own share."""
+        out = np.empty(item_rows.shape, np.float32)
+        self._workers.run(
+            score_pairs,
+            len(out),
+            self._people,
+            self._items,
+            self._folds,
+            self.rank,
+            user_rows,
+            item_rows,
+            out,
+        )
+        out[:, 0] -= self._own_share[self._folds[user_rows], item_rows[:, 0]]
+        return out
+
+
+class EaseTeacher:
+    """EASE (Steck 2019 [1]_): each item's interactions by regression on all others, in closed form.
+
+    Users are scored as if they had not been there when the item's regression was made: the residual of a
+    row that is left out is known without solving again [2]_. The regularization is the one whose
+    probabilities of the positives are then greatest. Time grows with the cube of the number of items, memory
+    with its square.
+
+    Parameters
+    ----------
+    user_items : csr_array (n_users, n_items)
+        Interactions; only the pattern is looked at.
+    rng : numpy.random.Generator
+        Draws the sample by which the regularization is chosen.
+    workers : Workers
+    regularizations : tuple of float
+        To choose among, ascending; what is added to the diagonal of the items' Gram matrix.
+
+    Attributes
+    ----------
+    regularization : float
+        The chosen one.
+
+    Raises
+    ------
+    SettingError
+        For more than `EASE_LIMIT` items.
+
+    References
+    ----------
+    .. [1] H. Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019.
+    .. [2] D. Allen, "The Relationship between Variable Selection and Data Augmentation and a Method for
+       Prediction", Technometrics 16 (1), 1974.
+    """
+
+    leaves_out: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        user_items: sparse.csr_array,
+        *,
+        rng: np.random.Generator,
+        workers: Workers,
+        regularizations: tuple[float, ...] = (50.0, 100.0, 200.0, 400.0, 800.0, 1600.0),
+    ) -> None:
         n_items = user_items.shape[1]
         if n_items > EASE_LIMIT:
             raise SettingError(
                 f"teacher is 'ease' and there are {n_items:,} items; expected at most {EASE_LIMIT:,}, since "
                 "every pair of them gets a weight; use the teacher 'spectral'"
             )
-        ones = sparse.csr_array(
-            (np.ones(user_items.nnz), user_items.indices, user_items.indptr), shape=user_items.shape
-        )
+        self._workers = workers
+        self._history = user_items.indptr, user_items.indices
+        ones = ones_like(user_items, np.float64)
         gram = (ones.T @ ones).toarray()
-        gram[np.diag_indices_from(gram)] += regularization
+        sampler = NegativeSampler(user_items, 0.0, int(rng.integers(2**63)), workers)
+        examples = sample_examples(user_items, sampler, _NEGATIVES, rng)
+        best, least = regularizations[0], np.inf
+        for regularization in regularizations:
+            self._solve(gram, regularization)
+            surprise = calibrate(self.scores(*examples)).surprise
+            if surprise >= least:
+                break  # it falls, then rises
+            best, least = regularization, surprise
+        if self.regularization != best:
+            self._solve(gram, best)
+
+    def _solve(self, gram: npt.NDArray[np.float64], regularization: float) -> None:
+        from threadpoolctl import threadpool_limits
+
+        self.regularization = regularization
+        self._inverse = gram.copy()
+        self._inverse[np.diag_indices_from(gram)] += regularization
         # With more BLAS threads the last bits would depend on their number.
         with threadpool_limits(1):
-            inverse = np.linalg.inv(gram)
-        del gram
-        inverse /= -np.diag(inverse).copy()
-        np.fill_diagonal(inverse, 0)
-        self.weights = inverse.astype(np.float32)
-        self._history = user_items.indptr, user_items.indices
-        self._workers = workers
+            self._inverse = np.linalg.inv(self._inverse)
+        self._forms = np.empty(len(self._history[0]) - 1)
+        self._workers.run(
+            history_forms, len(self._forms), *self._history, self._inverse, self._forms, min_share=16
+        )
 
     def scores(self, user_rows: Rows, item_rows: Rows) -> npt.NDArray[np.float32]:
-        """Score by the sum of the weights from the history to the item."""
-        out = np.empty(item_rows.shape, np.float32)
-        self._workers.run(score_by_history, len(out), *self._history, self.weights, user_rows, item_rows, out)
-        return out
+        """Score by the regression of each item that the user has been left out of.
+
+        With ``P`` the inverse of the regularized Gram matrix and ``c = (x_u P)_j``, the regression of item
+        ``j`` misses ``x_uj`` by ``c / P_jj``, and does so by ``1 / (1 - h)`` times as much where it has not
+        seen the user, whose leverage is ``h = x_u P x_uᵀ - c² / P_jj``.
+        """
+        sums = np.empty(item_rows.shape)
+        self._workers.run(
+            sum_over_history, len(sums), *self._history, self._inverse, user_rows, item_rows, sums
+        )
+        pivots = np.diag(self._inverse)[item_rows]
+        leverage = self._forms[user_rows][:, None] - sums**2 / pivots
+        out = -sums / pivots / (1 - leverage)
+        out[:, 0] += 1
+        return out.astype(np.float32)
+
+
+def ones_like(user_items: sparse.csr_array, dtype: Any) -> sparse.csr_array:
+    """Return the pattern of the interactions with ones for values."""
+    return sparse.csr_array(
+        (np.ones(user_items.nnz, dtype), user_items.indices, user_items.indptr), shape=user_items.shape
+    )
 
 
 class TableTeacher:
