@@ -118,15 +118,15 @@ def spectral_tables(
     rng: np.random.Generator,
     workers: Workers,
 ) -> tuple[SparseTable, SparseTable]:
-    """Make an item table of the strongest entries of `spectral_factors`, and an empty user table.
+    """Make an item table of the strongest entries of `spectral_factors`, and a user table beside it.
 
     Popular items get more entries: what an entry is worth is its share in the scores of all who meet it.
-    Arguments as in `nmf_tables`; the user table's budget must be 0.
+    A user is what the whole factors of their history propagate to them, each item's over the root of its
+    popularity, scaled to length 1 as in `nmf_tables`; all users compete for their entries as equals.
+    Arguments as in `nmf_tables`; with a budget of 0 the user table is empty.
     """
     from threadpoolctl import threadpool_limits
 
-    if budget[0]:
-        raise ValueError("the spectral start is for models without user rows")
     with threadpool_limits(1):
         factors = spectral_factors(user_items, dim, rng)
     degrees = np.bincount(user_items.indices, minlength=user_items.shape[1]).astype(np.float32)
@@ -136,5 +136,12 @@ def spectral_tables(
     items = SparseTable.from_positions(positions, factors.shape)
     items.data[:] = factors.reshape(-1)[positions]
     items.data *= np.repeat(degrees**_POPULARITY_POWER, np.diff(items.indptr))
-    nobody = SparseTable.from_positions(np.empty(0, dtype=np.int64), (user_items.shape[0], dim))
-    return nobody, items
+    if not budget[0]:
+        return SparseTable.from_positions(np.empty(0, dtype=np.int64), (user_items.shape[0], dim)), items
+    people = normalised_interactions(user_items) @ factors
+    lengths = np.linalg.norm(people, axis=1, keepdims=True)
+    people /= np.where(lengths > 0, lengths, 1)
+    positions = strongest_entries(np.abs(people), budget[0], np.diff(user_items.indptr) > 0, rng)
+    users = SparseTable.from_positions(positions, people.shape)
+    users.data[:] = people.reshape(-1)[positions]
+    return users, items

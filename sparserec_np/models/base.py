@@ -55,7 +55,7 @@ class SparseRecommender(Estimator):
     #: Names of the losses that this estimator takes.
     losses: ClassVar[tuple[str, ...]] = ()
     #: Values of ``mask_init`` that it takes.
-    masks: ClassVar[tuple[str, ...]] = ("nmf", "random")
+    masks: ClassVar[tuple[str, ...]] = ("nmf", "spectral", "random")
 
     def _store(self, settings: dict[str, Any]) -> None:
         """Keep the arguments of ``__init__`` as they are, under their names: scikit-learn's convention."""

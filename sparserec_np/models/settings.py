@@ -36,7 +36,9 @@ _SETTINGS_DOC = """\
     popularity_power : float
         Negatives are drawn in proportion to popularity to this power; 0 is uniform.
     mask_init : {masks}
-        Which entries exist at first: {masks_text}.
+        Which entries exist at first: {masks_text}. The singular vectors are what the teacher "spectral"
+        ranks by, rotated to be sparse: with both, the student starts from its teacher's factors. They are
+        there in seconds for wide tables, too.
     init_scale : float
         {init_scale}
     update_every : int or None
@@ -133,8 +135,8 @@ _NEED_NEGATIVES = ("bpr", "softmax", "logistic")
 
 def settings_doc(
     losses: str,
-    masks: str = '{"nmf", "random"}',
-    masks_text: str = "the strongest of a nonnegative matrix factorization, or random ones",
+    masks: str = '{"nmf", "spectral", "random"}',
+    masks_text: str = "the strongest of a nonnegative factorization or of rotated singular vectors, or random ones",
     init_scale: str = "Root mean square length of the rows at first.",
 ) -> str:
     """Write the numpydoc entries of the shared settings, with what differs between estimators."""

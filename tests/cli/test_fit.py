@@ -211,3 +211,28 @@ def test_memory_error_and_os_error_are_one_line(run, data, monkeypatch):
     assert (
         fails(OSError(28, "No space left on device", "x.srec")) == "Error: x.srec: No space left on device\n"
     )
+
+
+def test_a_teacher_is_an_option_and_costs_nothing_in_the_file(run, data, tmp_path):
+    for name, options in (("alone", ()), ("taught", ("--teacher", "ease", "--teacher-weight", 0.5))):
+        report = run("fit", data, *QUICK, "--output", f"{name}.srec", *options, "--json").json
+        assert report["nnz"] == 144
+    settings = load_model(tmp_path / "taught.srec").info["settings"]
+    assert (settings["teacher"], settings["teacher_weight"]) == ("ease", 0.5)
+    sizes = [load_model(tmp_path / f"{name}.srec").nnz for name in ("alone", "taught")]
+    assert sizes[0] == sizes[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--teacher", "svd"), "'svd' is not one of"),
+        (("--teacher", "ease", "--loss", "squared"), "expected None with the loss 'squared'"),
+        (("--teacher", "ease", "--teacher-weight", 0), "teacher_weight is 0.0; expected a number above 0"),
+        (("--teacher", "ease", "--negatives", 0), "negatives is 0"),
+    ],
+)
+def test_a_teacher_that_cannot_be_is_refused_before_anything_is_written(run, data, tmp_path, options, message):
+    result = run("fit", data, *QUICK, *options, code=2)
+    assert message in " ".join(result.stderr.split())
+    assert not (tmp_path / "data.srec").exists()

@@ -40,3 +40,23 @@ def test_the_number_of_entries_is_exact_and_no_item_goes_without(n):
     assert items.nnz == n
     items.check()
     assert (np.diff(items.indptr) > 0).all()
+
+
+@pytest.mark.parametrize("n_users", [70, 240])
+def test_users_are_what_their_items_propagate_to_them(n_users):
+    user_items = make_interactions(60, 25, 400, random_state=0).user_items
+    with Workers(1) as workers:
+        users, items = spectral_tables(
+            user_items, 8, (n_users, 25 * 8), rng=np.random.default_rng(0), workers=workers
+        )
+    assert users.nnz == n_users
+    users.check()
+    assert (np.diff(users.indptr) > 0).all()
+    # A full item table holds the factors times a power of the popularity, from which users can be made anew.
+    X = (user_items.toarray() > 0).astype(float)
+    factors = items.to_scipy().toarray() * X.sum(0)[:, None] ** -0.4
+    people = X @ (factors * X.sum(0)[:, None] ** -0.5)
+    people /= np.linalg.norm(people, axis=1, keepdims=True)
+    pattern = users.to_scipy().toarray()
+    np.testing.assert_allclose(pattern[pattern != 0], people[pattern != 0], atol=1e-5)
+    assert np.abs(people[pattern == 0]).max() <= np.abs(people[pattern != 0]).max()

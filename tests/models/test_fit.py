@@ -95,7 +95,7 @@ def test_a_density_that_leaves_a_table_empty_is_refused(tastes):
 # ---- what comes out ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mask_init", ["nmf", "random"])
+@pytest.mark.parametrize("mask_init", ["nmf", "spectral", "random"])
 @pytest.mark.parametrize("density", [0.05, 0.1, 0.33, 1.0])
 @pytest.mark.parametrize("estimator", [SparseBPR, SparseMF])
 def test_the_number_of_entries_is_exact(estimator, density, mask_init, tastes):

@@ -27,6 +27,9 @@ WRONG = {
     "grow_by": ["gradient", None],
     "probe_fraction": [0, 1.1],
     "optimizer": ["lamb", None],
+    "teacher": ["svd", 3, SparseGraph, SparseMF(loss="squared")],
+    "teacher_weight": [0, -1, np.inf, None],
+    "teacher_temperature": [0, -1, np.nan, None],
     "early_stopping": [-1, 0.5, None],
     "validation_fraction": [0, 1, 1.5],
     "refit": ["yes", None],
@@ -130,3 +133,15 @@ def test_the_docstring_explains_every_setting_and_nothing_else(estimator):
     assert re.findall(r"^(\w+) : ", section, re.MULTILINE) == list(inspect.signature(estimator).parameters)
     for loss in estimator.losses:
         assert f'"{loss}"' in section
+
+
+@pytest.mark.parametrize(
+    ("estimator", "settings", "message"),
+    [
+        (SparseMF, {"loss": "squared"}, "teacher is 'ease'; expected None with the loss 'squared'"),
+        (SparseBPR, {"loss": lambda scores, weights: scores, "negatives": 0}, "negatives is 0; .* a teacher"),
+    ],
+)
+def test_a_teacher_needs_items_to_compare(estimator, settings, message, tastes):
+    with pytest.raises(SettingError, match=message):
+        estimator(teacher="ease", **settings).fit(tastes)

@@ -1,0 +1,146 @@
+"""Teachers' scores against dense references, and that they do not remember what they are asked about."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from sparserec_np import SparseBPR, SparseGraph
+from sparserec_np.data import make_interactions
+from sparserec_np.errors import SettingError
+from sparserec_np.kernels.workers import Workers
+from sparserec_np.teachers import EASE_LIMIT, TEACHERS, EaseTeacher, SpectralTeacher, TableTeacher
+
+
+@pytest.fixture(scope="module")
+def workers():
+    with Workers(1) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def user_items():
+    return make_interactions(60, 40, 700, n_tastes=3, random_state=5).user_items
+
+
+@pytest.fixture(scope="module")
+def batch(user_items):
+    """All positives, with all items behind each."""
+    pairs = user_items.tocoo()
+    everything = np.tile(np.arange(user_items.shape[1], dtype=np.int32), (pairs.nnz, 1))
+    return pairs.row.astype(np.int32), np.column_stack([pairs.col, everything]).astype(np.int32)
+
+
+def without(user_items, user, item=None):
+    """The interactions as a dense array, without a user's, or one of them."""
+    X = user_items.toarray() > 0
+    X[user, slice(None) if item is None else item] = False
+    return X.astype(float)
+
+
+def make(name, user_items, workers, seed=0, **settings):
+    return TEACHERS[name](user_items, rng=np.random.default_rng(seed), workers=workers, **settings)
+
+
+def test_ease_scores_each_user_by_a_regression_that_has_not_seen_them(user_items, batch, workers):
+    teacher = make("ease", user_items, workers, regularizations=(20.0,))
+    users, items = batch
+    scores = teacher.scores(users, items)
+    assert scores.dtype == np.float32
+    X = user_items.toarray() > 0
+    for e in (0, 99, len(users) - 1):
+        others = without(user_items, users[e])
+        for j, item in enumerate(items[e]):
+            # The regression of one item on the rest, from all users but this one.
+            rest = np.delete(np.arange(X.shape[1]), item)
+            gram = others[:, rest].T @ others[:, rest] + 20 * np.eye(len(rest))
+            weights = np.linalg.solve(gram, others[:, rest].T @ others[:, item])
+            expected = X[users[e], rest] @ weights
+            if j and X[users[e], item]:
+                expected -= 1  # only the first column is told that it holds a positive
+            assert scores[e, j] == pytest.approx(expected, abs=1e-4)
+
+
+def test_spectral_scores_equal_the_dense_filter(user_items, batch, workers):
+    teacher = make("spectral", user_items, workers, ranks=(3,), n_folds=3)
+    users, items = batch
+    scores = teacher.scores(users, items)
+    assert scores.dtype == np.float32
+    X = (user_items.toarray() > 0).astype(float)
+    folds = np.random.default_rng(0).permutation(60) % 3
+    roots = np.sqrt(np.maximum(X.sum(0), 1))
+    for e in (0, 50, len(users) - 1):
+        user, positive = users[e], items[e, 0]
+        others = X[folds != folds[user]]
+        normalised = others / np.sqrt(others.sum(1, keepdims=True)) / np.sqrt(np.maximum(others.sum(0), 1))
+        vectors = np.linalg.svd(normalised)[2][:3].T
+        passed = vectors @ vectors.T / roots[:, None] * roots
+        history = X[user].copy()
+        np.testing.assert_allclose(scores[e, 1:], history @ passed, atol=5e-3)
+        history[positive] = 0
+        assert scores[e, 0] == pytest.approx((history @ passed)[positive], abs=5e-3)
+
+
+@pytest.mark.parametrize("name", TEACHERS)
+def test_what_a_user_has_is_not_remembered(name, user_items, batch, workers):
+    """Whether a pair is there or not does not change how it is scored as a positive or as another item."""
+    settings = {"ease": {"regularizations": (20.0,)}, "spectral": {"ranks": (6,)}}[name]
+    user, item = 7, int(user_items[[7]].indices[0])
+    removed = sparse.csr_array(without(user_items, user, item), dtype=np.float32)
+    rows, pair = np.array([user], np.int32), np.array([[item, item]], np.int32)
+    with_it = make(name, user_items, workers, **settings).scores(rows, pair)[0, 0]
+    without_it = make(name, removed, workers, **settings).scores(rows, pair)[0, 1]
+    # The item's popularity is that of all users, in both; one less is all that changes.
+    assert with_it == pytest.approx(without_it, rel=0.1 if name == "spectral" else 1e-4)
+
+
+def test_constants_are_chosen_by_what_was_left_out(workers):
+    # Tastes with much noise: a decomposition of full rank would only repeat what it has seen.
+    user_items = make_interactions(300, 80, 3000, n_tastes=4, random_state=1).user_items
+    assert make("spectral", user_items, workers, ranks=(4, 8, 80)).rank < 80
+    chosen = make("ease", user_items, workers, regularizations=(0.1, 1.0, 20.0, 100.0, 1e6))
+    assert 0.1 < chosen.regularization < 1e6
+
+
+def test_large_catalogues_are_refused_with_the_alternative(workers):
+    wide = sparse.csr_array(np.ones((1, 1), np.float32))
+    wide.resize(2, EASE_LIMIT + 1)
+    with pytest.raises(SettingError, match=r"10,001 items; expected at most 10,000.*teacher 'spectral'"):
+        make("ease", wide, workers)
+
+
+@pytest.mark.parametrize("name", TEACHERS)
+def test_scores_do_not_depend_on_the_number_of_threads(name):
+    user_items = make_interactions(400, 300, 9000, random_state=0).user_items
+    pairs = user_items.tocoo()
+    users, items = pairs.row.astype(np.int32), np.column_stack([pairs.col, pairs.col[::-1]]).astype(np.int32)
+    found = []
+    for n_jobs in (1, 3):
+        with Workers(n_jobs) as workers:
+            found.append(make(name, user_items, workers).scores(users, items).tobytes())
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("estimator", [SparseBPR, SparseGraph])
+def test_an_estimator_scores_as_its_tables_do(estimator, batch, user_items, workers):
+    model = estimator(dim=8, density=0.5, epochs=2, random_state=0).fit(user_items)
+    scorer = model._scorer(model_data := _interactions(user_items))
+    teacher = TableTeacher(scorer, model.users_, model.items_, workers)
+    users, items = batch
+    scores = teacher.scores(users, items)
+    people = scorer.represent(model.users_, model.items_, np.arange(model_data.n_users)).toarray()
+    rows = model.items_.to_scipy().toarray()
+    np.testing.assert_allclose(scores[:, 1:], (people @ rows.T)[users], rtol=1e-4, atol=1e-4)
+    assert teacher.leaves_out == (estimator is SparseGraph)
+    same = np.allclose(scores[:, 0], (people @ rows.T)[users, items[:, 0]], rtol=1e-4, atol=1e-4)
+    assert same == (not teacher.leaves_out)
+
+
+def _interactions(user_items):
+    from sparserec_np import Interactions
+
+    return Interactions.from_matrix(user_items)
+
+
+def test_teachers_of_their_own_name():
+    assert TEACHERS == {"spectral": SpectralTeacher, "ease": EaseTeacher}
+    assert all(teacher.leaves_out for teacher in TEACHERS.values())
