@@ -7,7 +7,7 @@ alone: nothing of it is in the student's file. `sparserec_np.distillation` makes
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -92,7 +92,7 @@ class SpectralTeacher:
     .. [1] Y. Shen et al., "How Powerful is Graph Convolution for Recommendation?", CIKM 2021.
     """
 
-    leaves_out: ClassVar[bool] = True
+    leaves_out = True
 
     def __init__(
         self,
@@ -203,7 +203,7 @@ class EaseTeacher:
        Prediction", Technometrics 16 (1), 1974.
     """
 
-    leaves_out: ClassVar[bool] = True
+    leaves_out = True
 
     def __init__(
         self,
@@ -245,9 +245,7 @@ class EaseTeacher:
         with threadpool_limits(1):
             inverse = np.linalg.inv(regularized)
         self._forms = np.empty(len(self._history[0]) - 1)
-        self._workers.run(
-            history_forms, len(self._forms), *self._history, inverse, self._forms, min_share=16
-        )
+        self._workers.run(history_forms, len(self._forms), *self._history, inverse, self._forms, min_share=16)
         self._inverse = inverse.astype(np.float32)
 
     def scores(self, user_rows: Rows, item_rows: Rows) -> npt.NDArray[np.float32]:

@@ -54,8 +54,6 @@ class SparseRecommender(Estimator):
 
     #: Names of the losses that this estimator takes.
     losses: ClassVar[tuple[str, ...]] = ()
-    #: Values of ``mask_init`` that it takes.
-    masks: ClassVar[tuple[str, ...]] = ("nmf", "spectral", "random")
 
     def _store(self, settings: dict[str, Any]) -> None:
         """Keep the arguments of ``__init__`` as they are, under their names: scikit-learn's convention."""
@@ -273,7 +271,7 @@ class SparseRecommender(Estimator):
         SettingError
             For one out of its range, or two that contradict each other.
         """
-        check_settings(self.get_params(deep=False), self.losses, self.masks)
+        check_settings(self.get_params(deep=False), self.losses)
 
     # ---- the model as data ----------------------------------------------------------------------------
 

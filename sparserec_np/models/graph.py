@@ -12,8 +12,6 @@ from sparserec_np.scorers import PropagationScorer, Scorer
 
 _SETTINGS = settings_doc(
     losses='{"softmax", "bpr", "logistic"}',
-    masks='{"spectral", "nmf", "random"}',
-    masks_text="the strongest of rotated singular vectors or of a nonnegative factorization, or random ones",
     init_scale="Mean score of the positives at first.",
 )
 
@@ -77,7 +75,6 @@ class SparseGraph(SparseRecommender):  # noqa: D101
     """
 
     losses: ClassVar[tuple[str, ...]] = ("softmax", "bpr", "logistic")
-    masks: ClassVar[tuple[str, ...]] = ("spectral", "nmf", "random")
 
     def __init__(
         self,

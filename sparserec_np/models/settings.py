@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from sparserec_np.errors import SettingError
+from sparserec_np.exploration import MASKS
 from sparserec_np.losses import squared
 from sparserec_np.models.estimator import Estimator
 from sparserec_np.optim import OPTIMIZERS
@@ -35,10 +36,11 @@ _SETTINGS_DOC = """\
         Sampled items that a user has not interacted with, per interaction.
     popularity_power : float
         Negatives are drawn in proportion to popularity to this power; 0 is uniform.
-    mask_init : {masks}
-        Which entries exist at first: {masks_text}. The singular vectors are what the teacher "spectral"
-        ranks by, rotated to be sparse: with both, the student starts from its teacher's factors. They are
-        there in seconds for wide tables, too.
+    mask_init : {{"nmf", "spectral", "random"}}
+        Which entries exist at first: the strongest of a nonnegative factorization or of rotated singular
+        vectors, or random ones. The singular vectors are what the teacher "spectral" ranks by, rotated to be
+        sparse: with both, the student starts from its teacher's factors. They take seconds for wide tables,
+        too, where the nonnegative factorization takes minutes.
     init_scale : float
         {init_scale}
     update_every : int or None
@@ -124,6 +126,7 @@ _RANGES = {
     "validation_fraction": _Range(Real, 0, 1, open_low=True, open_high=True),
 }
 _CHOICES = {
+    "mask_init": tuple(MASKS),
     "grow_by": GROW_BY,
     "optimizer": tuple(OPTIMIZERS),
     "refit": (True, False),
@@ -133,25 +136,20 @@ _CHOICES = {
 _NEED_NEGATIVES = ("bpr", "softmax", "logistic")
 
 
-def settings_doc(
-    losses: str,
-    masks: str = '{"nmf", "spectral", "random"}',
-    masks_text: str = "the strongest of a nonnegative factorization or of rotated singular vectors, or random ones",
-    init_scale: str = "Root mean square length of the rows at first.",
-) -> str:
+def settings_doc(losses: str, init_scale: str = "Root mean square length of the rows at first.") -> str:
     """Write the numpydoc entries of the shared settings, with what differs between estimators."""
-    return _SETTINGS_DOC.format(losses=losses, masks=masks, masks_text=masks_text, init_scale=init_scale)
+    return _SETTINGS_DOC.format(losses=losses, init_scale=init_scale)
 
 
-def check_settings(settings: dict[str, Any], losses: tuple[str, ...], masks: tuple[str, ...]) -> None:
+def check_settings(settings: dict[str, Any], losses: tuple[str, ...]) -> None:
     """Check every setting.
 
     Parameters
     ----------
     settings : dict
         By name.
-    losses, masks : tuple of str
-        Named losses, and values of ``mask_init``, that the estimator takes.
+    losses : tuple of str
+        Named losses that the estimator takes.
 
     Raises
     ------
@@ -161,7 +159,7 @@ def check_settings(settings: dict[str, Any], losses: tuple[str, ...], masks: tup
     for name, allowed in _RANGES.items():
         if name in settings and not allowed.accepts(settings[name]):
             raise SettingError(f"{name} is {settings[name]!r}; expected {allowed}")
-    for name, choices in {**_CHOICES, "mask_init": masks}.items():
+    for name, choices in _CHOICES.items():
         if settings[name] not in choices:
             raise SettingError(
                 f"{name} is {settings[name]!r}; expected one of {', '.join(map(str, choices))}"
