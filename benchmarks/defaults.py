@@ -30,28 +30,35 @@ _COMMON: dict[str, list[Any]] = {
     "regularization": [0.0, 0.01, 0.02, 0.05],
     "optimizer": [{"optimizer": "adam", "learning_rate": 0.005}, {"optimizer": "sgd", "learning_rate": 0.02}],
     "batch_size": [1024, 4096, 16384],
-    "mask_init": ["nmf", "random"],
+    "mask_init": ["nmf", "spectral", "random"],
     "prune_fraction": [0.1, 0.3, 0.5],
     "update_every": [25, 100, 400],
     "probe_fraction": [0.1, 0.25, 1.0],
     "grow_by": ["accumulated", "last_batch", "none"],
     "popularity_power": [0.0, 0.5],
 }
+# Of the teachers, ease takes small catalogues only.
+_TEACHERS: list[Any] = [
+    {"teacher": teacher, "teacher_weight": weight, "teacher_temperature": temperature}
+    for teacher in ("spectral", "ease")
+    for weight, temperature in ((0.3, 1.0), (1.0, 1.0), (3.0, 1.0), (10.0, 1.0), (1.0, 2.0), (3.0, 2.0))
+]
 SWEEPS: dict[str, dict[str, list[Any]]] = {
     "bpr": {
         **_COMMON,
         "negatives": [4, 16, 32, 64],
         "init_scale": [0.5, 1.0, 2.0],
         "mask normalisation": [(0.0, 0.0), (0.5, 0.25), (0.5, 0.5), (1.0, 0.5)],
+        "teacher": _TEACHERS,
     },
     "graph": {
         **_COMMON,
-        "mask_init": ["spectral", "nmf", "random"],
         "negatives": [16, 64, 128],
         "init_scale": [2.0, 5.0, 10.0],
         "item_power": [0.4, 0.6, 0.8, 1.0],
         "length_power": [0.0, 0.25, 0.5],
         "width": [64, 128, 256, 512],
+        "teacher": _TEACHERS,
     },
     "mf": {**_COMMON, "negatives": [1, 2, 4, 8], "init_scale": [0.5, 1.0, 2.0]},
 }

@@ -125,6 +125,18 @@ def _methods() -> dict[str, Method]:
             dim=dim,
         )
 
+    for name, group, estimator, option in (
+        ("graph", "library", "SparseGraph", ""),
+        ("bpr", "paper", "SparseBPR", "--model bpr "),
+    ):
+        found[f"{name}-teacher"] = _estimator(
+            f"`fit {option}--density 0.1 --teacher spectral`",
+            group,
+            f"{name} 0.1, taught",
+            estimator,
+            teacher="spectral",
+        )
+
     dense: dict[str, Any] = {"density": 1.0, "grow_by": "none"}
     found["dense-64"] = _estimator(
         "dense control of `bpr`, d = 64", "dense", "dense d 64", "SparseBPR", dim=64, **dense

@@ -77,7 +77,7 @@ class SparseBPR(SparseRecommender):  # noqa: D101
         probe_fraction: float = 0.25,
         optimizer: str = "adagrad",
         teacher: Any = None,
-        teacher_weight: float = 1.0,
+        teacher_weight: float = 3.0,
         teacher_temperature: float = 1.0,
         early_stopping: int = 4,
         validation_fraction: float = 0.2,

@@ -96,7 +96,7 @@ class SparseGraph(SparseRecommender):  # noqa: D101
         probe_fraction: float = 0.1,
         optimizer: str = "adagrad",
         teacher: Any = None,
-        teacher_weight: float = 1.0,
+        teacher_weight: float = 3.0,
         teacher_temperature: float = 1.0,
         early_stopping: int = 2,
         validation_fraction: float = 0.2,
