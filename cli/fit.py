@@ -96,7 +96,7 @@ def command(
         for reason in choice.reasons:
             say(f"  {reason}")
         say("")
-    with Progress(refits=bool(estimator.early_stopping and estimator.refit)) as progress:
+    with Progress(refits=estimator.early_stopping != 0 and estimator.refit) as progress:
         estimator.fit(interactions, callback=progress.update)
     written = estimator.recommender.data
     if choice is not None and not choice.seen:
@@ -147,7 +147,7 @@ def _choice(
     """Choose what fits into `max_bytes`, by the kind of the model."""
     if isinstance(estimator, SparseGraph):
         widest = estimator.width or (
-            estimator.widest(interactions) if estimator.early_stopping else estimator.dim
+            estimator.widest(interactions) if estimator.early_stopping != 0 else estimator.dim
         )
         return budget.choose_items(
             interactions, max_bytes, dim=estimator.dim, widest=widest, precision=precision

@@ -46,7 +46,7 @@ class _Setting:
         return "default: " + ", ".join(f"{model} {_shown(value)}" for model, value in self.defaults.items())
 
 
-def setting_options(models: Mapping[str, type]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def setting_options(models: Mapping[str, Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add an option for every setting of `models`; those not given on the command line are None."""
 
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -74,7 +74,7 @@ def make_estimator(model: str, models: Mapping[str, type], options: Mapping[str,
     return models[model](**given)
 
 
-def _settings(models: Mapping[str, type]) -> list[_Setting]:
+def _settings(models: Mapping[str, Any]) -> list[_Setting]:
     found: dict[str, _Setting] = {}
     for model, estimator in models.items():
         described = _described(estimator)
@@ -84,7 +84,12 @@ def _settings(models: Mapping[str, type]) -> list[_Setting]:
             kind, text = described[name]
             setting = found.setdefault(name, _Setting(name, _type(kind)))
             setting.type = _either(setting.type, _type(kind))
-            setting.defaults[model] = parameter.default
+            by_amount = estimator.by_amount.get(name)
+            setting.defaults[model] = (
+                f"{_shown(by_amount[0])} or {_shown(by_amount[1])} by the amount of data"
+                if by_amount
+                else parameter.default
+            )
             setting.help[model] = text
     return list(found.values())
 

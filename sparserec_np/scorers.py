@@ -1,7 +1,8 @@
 """How a batch's scores are made of the tables, in autograd primitives.
 
 A scorer is called as ``scorer(users, items, user_rows, item_rows, rng)`` with the two tables on the tape and
-returns the scores of shape (batch, 1 + m). It also says in which order the examples of an epoch come, for
+returns the scores of shape (batch, 1 + m); what training leaves to chance is drawn from ``rng``, and is left
+out without one. It also says in which order the examples of an epoch come, for
 what examples of one user share is best computed once.
 """
 
@@ -37,7 +38,12 @@ class Scorer(Protocol):
         """Put the examples of an epoch in order; ``example_users`` are their users, ascending."""
 
     def __call__(
-        self, users: Var | None, items: Var, user_rows: Rows, item_rows: Rows, rng: np.random.Generator
+        self,
+        users: Var | None,
+        items: Var,
+        user_rows: Rows,
+        item_rows: Rows,
+        rng: np.random.Generator | None = None,
     ) -> Var:
         """Score the items of a batch: ``user_rows`` (batch,), ``item_rows`` (batch, 1 + m)."""
 
@@ -62,7 +68,12 @@ class DotScorer:
         return rng.permutation(len(example_users))
 
     def __call__(
-        self, users: Var | None, items: Var, user_rows: Rows, item_rows: Rows, rng: np.random.Generator
+        self,
+        users: Var | None,
+        items: Var,
+        user_rows: Rows,
+        item_rows: Rows,
+        rng: np.random.Generator | None = None,
     ) -> Var:
         """Score by ``⟨user row, item row⟩``."""
         scores: Var = dot(users, items, user_rows, item_rows)
@@ -140,14 +151,19 @@ class PropagationScorer:
         )
 
     def __call__(
-        self, users: Var | None, items: Var, user_rows: Rows, item_rows: Rows, rng: np.random.Generator
+        self,
+        users: Var | None,
+        items: Var,
+        user_rows: Rows,
+        item_rows: Rows,
+        rng: np.random.Generator | None = None,
     ) -> Var:
         """Score by ``⟨propagated user, item row⟩``, the positive left out of its own user."""
         distinct, owners = np.unique(user_rows, return_inverse=True)
         histories = self.weights[distinct]
         positives = np.ascontiguousarray(item_rows[:, 0])
         own_share = self._of_item[positives] * self._of_user[user_rows]
-        if self._history_dropout:
+        if self._history_dropout and rng is not None:
             stay = (rng.random(histories.nnz) >= self._history_dropout) / (1 - self._history_dropout)
             factors = stay.astype(np.float32)
             own_share *= factors[_entries_of(histories, owners, positives)]

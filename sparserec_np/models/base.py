@@ -38,6 +38,10 @@ VALIDATION_K = 20
 # Enough users to tell epochs apart; more would cost time and training data.
 _VALIDATION_USERS = 10_000
 
+# From here on settings that are left to the amount of data are those for much of it. MovieLens 100K is well
+# below, Gowalla well above.
+_MANY_INTERACTIONS = 200_000
+
 # Widths to try, in multiples of dim. Beyond, the start costs more than it gives.
 _WIDTHS = (1, 2, 4, 8)
 
@@ -54,6 +58,8 @@ class SparseRecommender(Estimator):
 
     #: Names of the losses that this estimator takes.
     losses: ClassVar[tuple[str, ...]] = ()
+    #: Settings that may be None, and what they then are where there are few interactions and where many.
+    by_amount: ClassVar[dict[str, tuple[Any, Any]]] = {}
 
     def _store(self, settings: dict[str, Any]) -> None:
         """Keep the arguments of ``__init__`` as they are, under their names: scikit-learn's convention."""
@@ -89,6 +95,7 @@ class SparseRecommender(Estimator):
             interactions if isinstance(interactions, Interactions) else Interactions.from_matrix(interactions)
         )
         _check_enough(data, ranks=n_negatives(self.get_params(deep=False), loss) > 0)
+        self.settings_ = self._settings_for(data)
         split_seed, train_seed, refit_seed = _seed_sequence(self.random_state).spawn(3)
         history: list[Record] = []
 
@@ -101,7 +108,7 @@ class SparseRecommender(Estimator):
 
         with Workers(self.n_jobs) as workers:
             train, held_out = data, None
-            if self.early_stopping:
+            if self.settings_["early_stopping"]:
                 train, held_out = split_random(
                     data,
                     self.validation_fraction,
@@ -121,7 +128,7 @@ class SparseRecommender(Estimator):
                     held_out,
                     loss,
                     train_seed,
-                    self.epochs,
+                    self.settings_["epochs"],
                     workers,
                     on_epoch,
                     distillation,
@@ -159,7 +166,7 @@ class SparseRecommender(Estimator):
         workers: Workers,
     ) -> tuple[dict[str, Any], Start | None]:
         """Return all settings, with those that were left to the data, and the tables if made for them."""
-        settings = self.get_params(deep=False)
+        settings = dict(self.settings_)
         # A dense table is as wide as was asked for, and a random start says nothing about a width.
         chooses = settings.get("width", self.dim) is None and self.density < 1 and self.mask_init != "random"
         if not chooses or held_out is None:
@@ -232,7 +239,8 @@ class SparseRecommender(Estimator):
                 represent = partial(scorer.represent, users, items)
                 return self._validate(represent, items, train, held_out, workers)
 
-        return run_epochs(trainer, self.epochs, stop_at, validate, int(self.early_stopping), on_epoch)
+        epochs, patience = settings["epochs"], settings["early_stopping"]
+        return run_epochs(trainer, epochs, stop_at, validate, int(patience), on_epoch)
 
     def _targets(self, train: Interactions) -> npt.NDArray[np.float32]:
         """Return what the loss is given as the weight of each interaction."""
@@ -271,7 +279,18 @@ class SparseRecommender(Estimator):
         SettingError
             For one out of its range, or two that contradict each other.
         """
-        check_settings(self.get_params(deep=False), self.losses)
+        settings = self.get_params(deep=False)
+        left_out = {name for name in self.by_amount if settings[name] is None}
+        check_settings({k: v for k, v in settings.items() if k not in left_out}, self.losses)
+
+    def _settings_for(self, data: Interactions) -> dict[str, Any]:
+        """Return all settings, those that are left to the amount of data filled in."""
+        settings: dict[str, Any] = self.get_params(deep=False)
+        many = data.n_interactions >= _MANY_INTERACTIONS
+        for name, choices in self.by_amount.items():
+            if settings[name] is None:
+                settings[name] = choices[many]
+        return settings
 
     # ---- the model as data ----------------------------------------------------------------------------
 
@@ -303,6 +322,7 @@ class SparseRecommender(Estimator):
             "settings": settings,
             "n_epochs": self.n_epochs_,
             "learning_rate": self.learning_rate_,
+            "by_amount": {name: self.settings_[name] for name in self.by_amount},
             "n_interactions": data.n_interactions,
             "validation": self.validation_,
             "baseline": self.baseline_,
@@ -329,6 +349,7 @@ class SparseRecommender(Estimator):
         estimator = cls(**{name: value for name, value in settings.items() if name in cls._get_param_names()})
         estimator.users_ = _sparse_table(data.users) if data.users is not None else None
         estimator.items_ = _sparse_table(data.items)
+        estimator.settings_ = estimator.get_params(deep=False) | data.info.get("by_amount", {})
         estimator.n_epochs_ = data.info["n_epochs"]
         estimator.learning_rate_ = data.info["learning_rate"]
         estimator.validation_ = data.info["validation"]

@@ -29,6 +29,11 @@ class SparseGraph(SparseRecommender):  # noqa: D101
     entries are worth more spread over a wider table, and where there is little a wide one learns noise. What
     the start of the training scores on held-out interactions decides.
 
+    On few interactions a model of this kind learns histories by heart, on many it has too much to learn. So
+    some settings are by default what suits the amount of data: below 200,000 interactions a history drops
+    out by half in training, counts by the square root of its length and the rows are regularized; see
+    ``by_amount``, and ``settings_`` for what was used.
+
     Parameters
     ----------
 {_SETTINGS}
@@ -49,6 +54,8 @@ class SparseGraph(SparseRecommender):  # noqa: D101
         There is no user table.
     width_ : int
         Width of the table.
+    settings_ : dict
+        All settings as they were used, those included that were left to the amount of data.
     history_ : list of dict
         A record per epoch: loss, validation metrics, entries stored, pruned and grown, seconds.
     n_epochs_ : int
@@ -76,20 +83,30 @@ class SparseGraph(SparseRecommender):  # noqa: D101
 
     losses: ClassVar[tuple[str, ...]] = ("softmax", "bpr", "logistic")
 
+    by_amount: ClassVar[dict[str, tuple[Any, Any]]] = {
+        "learning_rate": (0.1, 0.05),
+        "regularization": (0.003, 0.0),
+        "epochs": (30, 15),
+        "init_scale": (3.0, 5.0),
+        "early_stopping": (4, 2),
+        "length_power": (0.5, 0.0),
+        "history_dropout": (0.5, 0.0),
+    }
+
     def __init__(
         self,
         *,
         density: float = 0.1,
         dim: int = 64,
         loss: str | Loss = "softmax",
-        learning_rate: float = 0.05,
-        regularization: float = 0.0,
-        epochs: int = 12,
+        learning_rate: float | None = None,
+        regularization: float | None = None,
+        epochs: int | None = None,
         batch_size: int | None = None,
         negatives: int = 64,
         popularity_power: float = 0.0,
         mask_init: str = "spectral",
-        init_scale: float = 5.0,
+        init_scale: float | None = None,
         update_every: int | None = None,
         prune_fraction: float = 0.1,
         grow_by: str = "accumulated",
@@ -98,24 +115,30 @@ class SparseGraph(SparseRecommender):  # noqa: D101
         teacher: Any = None,
         teacher_weight: float = 3.0,
         teacher_temperature: float = 1.0,
-        early_stopping: int = 2,
+        early_stopping: int | None = None,
         validation_fraction: float = 0.2,
         refit: bool = True,
         random_state: Any = None,
         n_jobs: int | None = None,
         verbose: bool = False,
         width: int | None = None,
-        item_power: float = 0.6,
-        length_power: float = 0.0,
-        history_dropout: float = 0.0,
+        item_power: float = 0.4,
+        length_power: float | None = None,
+        history_dropout: float | None = None,
     ) -> None:
         self._store(locals())
 
     def _scorer(self, train: Interactions) -> Scorer:
-        return PropagationScorer(train.user_items, self.item_power, self.length_power, self.history_dropout)
+        settings = self.settings_
+        return PropagationScorer(
+            train.user_items,
+            settings["item_power"],
+            settings["length_power"],
+            settings["history_dropout"],
+        )
 
     def _extra_model_data(self, data: Interactions) -> dict[str, Any]:
         return {
             "encoder": "sum",
-            "encoder_settings": {"item_power": self.item_power, "length_power": self.length_power},
+            "encoder_settings": {name: self.settings_[name] for name in ("item_power", "length_power")},
         }

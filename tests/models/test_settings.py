@@ -55,6 +55,8 @@ ONLY_OF = {
 def test_a_setting_out_of_range_is_refused_by_name(estimator, name, value, tastes):
     if estimator not in ONLY_OF.get(name, ESTIMATORS):
         pytest.skip("no setting of this estimator")
+    if value is None and name in estimator.by_amount:
+        pytest.skip("left to the amount of data")
     with pytest.raises(SettingError, match=rf"^{name} is {re.escape(repr(value))}; expected "):
         estimator(**{name: value}).fit(tastes)
 
@@ -145,3 +147,15 @@ def test_the_docstring_explains_every_setting_and_nothing_else(estimator):
 def test_a_teacher_needs_items_to_compare(estimator, settings, message, tastes):
     with pytest.raises(SettingError, match=message):
         estimator(teacher="ease", **settings).fit(tastes)
+
+
+def test_settings_left_to_the_data_are_those_for_little_and_for_much(tastes, monkeypatch):
+    quick = {"dim": 8, "epochs": 1, "learning_rate": 0.03, "random_state": 0}
+    few = SparseGraph(**quick).fit(tastes)
+    monkeypatch.setattr("sparserec_np.models.base._MANY_INTERACTIONS", tastes.n_interactions)
+    many = SparseGraph(**quick).fit(tastes)
+    for model, column in ((few, 0), (many, 1)):
+        for name, choices in SparseGraph.by_amount.items():
+            assert model.settings_[name] == quick.get(name, choices[column])
+            assert getattr(model, name) == quick.get(name)
+    assert few.settings_["history_dropout"] > many.settings_["history_dropout"]
