@@ -50,7 +50,7 @@ def calibrate(scores: npt.NDArray[Any]) -> Calibration:
     from scipy.special import logsumexp
 
     behind = scores.astype(np.float64) - scores[:, :1]
-    spread = float(behind.std())
+    spread = float(behind.std()) if behind.size else 0.0
     if not spread > 0:
         return Calibration(1.0, float(np.log(scores.shape[1])))
     behind /= spread

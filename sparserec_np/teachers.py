@@ -103,52 +103,75 @@ class SpectralTeacher:
         ranks: tuple[int, ...] = (16, 32, 64, 128, 256, 512),
         n_folds: int = 5,
     ) -> None:
-        from threadpoolctl import threadpool_limits
-
         n_users, n_items = user_items.shape
         n_folds = min(n_folds, n_users)
         self._folds = rng.permutation(n_users).astype(np.int32) % n_folds
+        self._history = ones_like(user_items, np.float32)
+        degrees = np.maximum(np.bincount(user_items.indices, minlength=n_items), 1)
+        self._roots = np.sqrt(degrees).astype(np.float32)
         self._workers = workers
-        history = ones_like(user_items, np.float32)
-        roots = np.sqrt(np.maximum(np.bincount(user_items.indices, minlength=n_items), 1)).astype(np.float32)
-        width = min(ranks[-1], n_items)
-        self._people = np.zeros((n_users, width), np.float32)
-        self._items = np.zeros((n_folds, n_items, width), np.float32)
-        for fold, items in enumerate(self._items):
-            own = np.flatnonzero(self._folds == fold)
-            others = history[np.flatnonzero(self._folds != fold)]
-            with threadpool_limits(1):
-                vectors = singular_items(others, width, rng)
-            rank = vectors.shape[1]
-            self._people[own, :rank] = history[own] @ (vectors / roots[:, None])
-            items[:, :rank] = vectors * roots[:, None]
-        self._choose_rank(user_items, ranks, roots, rng)
 
-    def _choose_rank(
+        # One fold tells how many vectors are worth having; the others make no more than those.
+        self.rank = min(ranks[-1], n_items)
+        people, items = (np.zeros((n, self.rank), np.float32) for n in (n_users, n_items))
+        self._decompose(0, people, items, rng)
+        self._people, self._items = people, items[None]
+        self._choose_rank(user_items, ranks, rng)
+        self._people = people[:, : self.rank].copy()
+        self._items = np.zeros((n_folds, n_items, self.rank), np.float32)
+        self._items[0] = items[:, : self.rank]
+        del people, items
+        for fold in range(1, n_folds):
+            self._decompose(fold, self._people, self._items[fold], rng)
+        self._own_share = self._own_shares()
+
+    def _decompose(
         self,
-        user_items: sparse.csr_array,
-        ranks: tuple[int, ...],
-        roots: npt.NDArray[np.float32],
+        fold: int,
+        people: npt.NDArray[np.float32],
+        items: npt.NDArray[np.float32],
         rng: np.random.Generator,
     ) -> None:
-        """Keep as many vectors as make the positives likeliest."""
+        """Fill in the items of a fold, from the interactions of all others, and its users."""
+        from threadpoolctl import threadpool_limits
+
+        own = np.flatnonzero(self._folds == fold)
+        others = self._history[np.flatnonzero(self._folds != fold)]
+        if not others.nnz:
+            return  # nothing is known of anybody else
+        # With more BLAS threads the last bits would depend on their number.
+        with threadpool_limits(1):
+            vectors = singular_items(others, self.rank, rng)
+        rank = vectors.shape[1]
+        people[own, :rank] = self._history[own] @ (vectors / self._roots[:, None])
+        items[:, :rank] = vectors * self._roots[:, None]
+
+    def _choose_rank(
+        self, user_items: sparse.csr_array, ranks: tuple[int, ...], rng: np.random.Generator
+    ) -> None:
+        """Find the number of vectors that makes the positives of the first fold likeliest."""
         sampler = NegativeSampler(user_items, 0.0, int(rng.integers(2**63)), self._workers)
-        examples = sample_examples(user_items, sampler, _NEGATIVES, rng)
-        self._squared_roots = roots**2
-        least = np.inf
-        for rank in sorted({min(rank, self._people.shape[1]) for rank in ranks}):
-            self._keep(rank)
+        lengths = np.diff(user_items.indptr)
+        kept = np.repeat(self._folds == 0, lengths)
+        indptr = np.append(0, np.cumsum(np.where(self._folds == 0, lengths, 0)))
+        first = sparse.csr_array(
+            (user_items.data[kept], user_items.indices[kept], indptr), shape=user_items.shape
+        )
+        examples = sample_examples(first, sampler, _NEGATIVES, rng)
+        best, least = self.rank, np.inf
+        for rank in sorted({min(rank, self.rank) for rank in ranks}):
+            self.rank = rank
+            self._own_share = self._own_shares()
             surprise = calibrate(self.scores(*examples)).surprise
             if surprise < least:
                 best, least = rank, surprise
-        self._keep(best)
-        self._people = self._people[:, :best].copy()
-        self._items = self._items[:, :, :best].copy()
+        self.rank = best
 
-    def _keep(self, rank: int) -> None:
-        self.rank = rank
-        lengths = np.einsum("fij,fij->fi", self._items[:, :, :rank], self._items[:, :, :rank])
-        self._own_share = lengths / self._squared_roots
+    def _own_shares(self) -> npt.NDArray[np.float32]:
+        """Share of each item in its own score, (n_folds, n_items), where it is in the history."""
+        items = self._items[:, :, : self.rank]
+        shares: npt.NDArray[np.float32] = np.einsum("fij,fij->fi", items, items) / self._roots**2
+        return shares
 
     def scores(self, user_rows: Rows, item_rows: Rows) -> npt.NDArray[np.float32]:
         """Score by ``⟨history, item⟩``, the positive without its own share."""

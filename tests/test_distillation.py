@@ -78,3 +78,7 @@ def test_examples_are_positives_with_others():
     assert seen[users, items[:, 0]].all()
     assert not seen[users[:, None], items[:, 1:]].any()
     assert len(users) == user_items.nnz
+
+
+def test_no_examples_give_a_scale_all_the_same():
+    assert calibrate(np.empty((0, 4))).scale == 1

@@ -144,3 +144,13 @@ def _interactions(user_items):
 def test_teachers_of_their_own_name():
     assert list(TEACHERS.items()) == [("spectral", SpectralTeacher), ("ease", EaseTeacher)]
     assert all(teacher.leaves_out for teacher in TEACHERS.values())
+
+
+@pytest.mark.parametrize("name", TEACHERS)
+@pytest.mark.parametrize("shape", [(1, 5), (2, 3), (3, 40)])
+def test_little_data_give_finite_scores(name, shape, workers):
+    matrix = np.zeros(shape, np.float32)
+    matrix[:, :2] = 1
+    user_items = sparse.csr_array(matrix)
+    users, items = np.zeros(1, np.int32), np.array([[0, 1, 2]], np.int32)
+    assert np.isfinite(make(name, user_items, workers).scores(users, items)).all()
