@@ -54,8 +54,8 @@ _SETTINGS_DOC = """\
     optimizer : {{"adagrad", "adam", "sgd"}}
         Optimizer; its state is as sparse as the tables.
     teacher : {{"spectral", "ease"}}, estimator or None
-        Larger model that guides the training, at no cost in the file: spectral, 512 singular vectors of the
-        normalised interactions; ease, a weight for each pair of at most 10,000 items. In Python it may be
+        Larger model that guides the training, at no cost in the file: spectral, up to 512 singular vectors of
+        the normalised interactions; ease, a weight for each pair of at most 10,000 items. In Python it may be
         another estimator, of which a copy is fitted, or a function; see sparserec_np.teachers. It learns
         from what the student is trained on alone, never from what is held out.
     teacher_weight : float
