@@ -1,13 +1,16 @@
 """The column walk and the top-k as one kernel, for where numba is installed.
 
 Nothing imports this module unasked. It takes blocks of rows one after the other through all columns of a
-vector, so that the scores in work never leave the processor's first cache, and keeps the best of them.
+vector, so that the scores in work never leave the processor's first cache, and keeps the best of them. Where
+each block begins within each column is found once for a table, and rows are numbered within their block: two
+bytes an entry are read beside its value, and nothing is compared or checked on the way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -17,7 +20,9 @@ from sparserec_np.runtime.scoring import TableScorer, Vector
 
 # Rows to a block: their scores take half of a small first cache.
 _BLOCK = 1 << 12
-# Scores that are compared at once with the worst that is kept.
+# Row numbers within a block take two bytes.
+_LARGEST_BLOCK = 1 << 16
+# Scores that are compared at once with the worst that is kept; a block has a multiple of them.
 _LANES = 64
 # Lists are kept sorted by insertion; for longer ones, NumPy's partition is the faster.
 _LONGEST = 1000
@@ -33,8 +38,43 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return njit(nogil=True)(function)
 
 
+class Blocks(NamedTuple):
+    """A table by column, its rows in blocks.
+
+    Attributes
+    ----------
+    length : int
+        Rows to a block; the last one may have fewer.
+    starts : ndarray of intp, shape (dim, n_blocks + 1)
+        Where each block begins among the entries of each column, and where the column ends.
+    rows : ndarray of uint16, shape (nnz,)
+        Row of each entry within its block, rising within block and column.
+    values : ndarray of float32, shape (nnz,)
+    """
+
+    length: int
+    starts: NDArray[np.intp]
+    rows: NDArray[np.uint16]
+    values: NDArray[np.float32]
+
+
 class AcceleratedScorer(TableScorer):
     """A `TableScorer` whose `best` is a kernel: the same rows and scores, to the last bit, sooner."""
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        """The table, made ready for the kernel."""
+        table = self.table
+        column_starts, rows, values = table.by_column
+        length = _BLOCK
+        # The starts of a wide table of few entries would take more than its entries.
+        while length < _LARGEST_BLOCK and table.dim * (table.n_rows // length) > table.nnz:
+            length *= 2
+        bounds = np.arange(0, table.n_rows + length, length)
+        starts = np.empty((table.dim, len(bounds)), np.intp)
+        for column in range(table.dim):
+            starts[column] = column_starts[column] + np.searchsorted(table.column(column)[0], bounds)
+        return Blocks(length, starts, (rows & (length - 1)).astype(np.uint16), values)
 
     def best(
         self,
@@ -51,7 +91,7 @@ class AcceleratedScorer(TableScorer):
         n_found = _best_rows(
             vector.columns.astype(np.intp),
             np.ascontiguousarray(vector.values),
-            *self.table.by_column,
+            *self.blocks,
             _NOTHING if self.bias is None else self.bias,
             np.float32(vector.base),
             np.unique(excluded).astype(np.intp),
@@ -63,15 +103,17 @@ class AcceleratedScorer(TableScorer):
 
 
 @_compiled
-def _best_rows(columns, values, starts, rows, stored, bias, base, excluded, n_rows, best, best_scores):  # type: ignore[no-untyped-def]
+def _best_rows(  # type: ignore[no-untyped-def]
+    columns, values, length, starts, rows, stored, bias, base, excluded, n_rows, best, best_scores
+):
     """Write the rows of the best scores, best first, and their scores; return how many.
 
     Parameters
     ----------
     columns, values : (n,) intp, (n,) float32
         Entries of the vector, columns rising: the order in which a score is summed.
-    starts, rows, stored : (dim + 1,) int, (nnz,) intp, (nnz,) float32
-        The table by column, rows rising within each.
+    length, starts, rows, stored
+        `Blocks` of the table.
     bias : (n_rows,) or (0,) float32
         Added to the scores, if there is one.
     base : float32
@@ -82,21 +124,19 @@ def _best_rows(columns, values, starts, rows, stored, bias, base, excluded, n_ro
     best, best_scores : (k,) intp, (k,) float32
         Written.
     """
-    block = np.empty(_BLOCK, np.float32)
-    next_ = starts[columns]
+    block = np.empty(length, np.float32)
     n_found, next_excluded = 0, 0
     threshold = np.float32(-np.inf)
     if len(best) == 0:
         return 0
-    for begin in range(0, n_rows, _BLOCK):
-        end = min(begin + _BLOCK, n_rows)
-        block[: end - begin] = 0
+    for number in range(starts.shape[1] - 1):
+        begin = number * length
+        end = min(begin + length, n_rows)
+        block[:] = 0
         for position in range(len(columns)):
-            value, entry, stop = values[position], next_[position], starts[columns[position] + 1]
-            while entry < stop and rows[entry] < end:
-                block[rows[entry] - begin] += value * stored[entry]
-                entry += 1
-            next_[position] = entry
+            column, value = columns[position], values[position]
+            for entry in range(starts[column, number], starts[column, number + 1]):
+                block[rows[entry]] += value * stored[entry]
         if len(bias):
             for row in range(begin, end):
                 block[row - begin] += bias[row]
@@ -107,12 +147,14 @@ def _best_rows(columns, values, starts, rows, stored, bias, base, excluded, n_ro
             block[excluded[next_excluded] - begin] = -np.inf
             next_excluded += 1
         for lane in range(0, end - begin, _LANES):
-            lane_end = min(lane + _LANES, end - begin)
-            above = 0
-            for row in range(lane, lane_end):
-                above += block[row] > threshold
+            # Of constant length, without a branch: many are compared by one instruction.
+            lanes = block[lane : lane + _LANES]
+            above = np.int32(0)
+            for place in range(_LANES):
+                above |= np.int32(lanes[place] > threshold)
             if above == 0:
                 continue
+            lane_end = min(lane + _LANES, end - begin)
             # Rows rise, so that one that only equals another comes after it.
             for row in range(lane, lane_end):
                 score = block[row]

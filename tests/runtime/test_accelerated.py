@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from runtime_models import random_csr, random_model, random_table
 
 from sparserec_np.errors import MissingPackageError
-from sparserec_np.runtime import Recommender, SeenItems, save_model
+from sparserec_np.runtime import Recommender, SeenItems, TableData, save_model
 from sparserec_np.runtime import accelerated as module
+from sparserec_np.runtime.scoring import TableScorer, Vector
 
 
 def assert_same_answers(one, other):
@@ -55,6 +56,29 @@ def test_same_answers_over_many_blocks(levels):
         assert_same_answers(plain.recommend(list(range(12)), k=k), fast.recommend(list(range(12)), k=k))
     for ask in ({"history": [3, 9]}, {"history": []}, {"user": 3, "candidates": range(0, n, 7)}):
         assert_same_answers([plain.recommend(**ask)], [fast.recommend(**ask)])
+
+
+@pytest.mark.parametrize(("dim", "at_least"), [(4, 1), (600, 2), (6000, 16)])
+def test_a_wide_table_of_few_entries_has_larger_blocks(dim, at_least):
+    n = 2 * module._LARGEST_BLOCK + 77
+    rng = np.random.default_rng(0)
+    rows = np.sort(rng.permutation(n)[:5000])
+    indptr = np.searchsorted(rows, np.arange(n + 1))
+    items = TableData(indptr, rng.integers(0, dim, len(rows), np.uint16), np.float32(rng.random(5000)), dim)
+    blocks = module.AcceleratedScorer(items).blocks
+    assert module._BLOCK * at_least <= blocks.length <= module._LARGEST_BLOCK
+    starts, rows_by_column, _ = items.by_column
+    numbers = np.repeat(np.tile(np.arange(blocks.starts.shape[1] - 1), dim), np.diff(blocks.starts).ravel())
+    assert np.array_equal(numbers * blocks.length + blocks.rows, rows_by_column)
+    assert np.array_equal(blocks.starts[:, 0], starts[:-1])
+    assert np.array_equal(blocks.starts[:, -1], starts[1:])
+    vector = Vector(np.arange(dim), np.ones(dim, np.float32))
+    excluded = np.array([rows[-1]])
+    plain, fast = (
+        scorer(items).best(vector, 20, excluded) for scorer in (TableScorer, module.AcceleratedScorer)
+    )
+    assert np.array_equal(plain[0], fast[0])
+    assert plain[1].tobytes() == fast[1].tobytes()
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
