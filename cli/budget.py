@@ -239,14 +239,14 @@ def _table_bytes(interactions: Any, entries: int, dim: int, precision: str) -> i
 
 
 def _fixed_bytes(interactions: Any, biases: bool, users: bool = True) -> int:
-    from sparserec_np.runtime.ids import smallest_integers
+    from sparserec_np.runtime.model_file import popularity_tensors
 
     popularity = np.bincount(interactions.user_items.indices, minlength=interactions.n_items)
     return (
         _HEADER
         + _id_bytes(interactions.items)
         + (_id_bytes(interactions.users) if users else 0)
-        + smallest_integers(popularity).nbytes
+        + sum(array.nbytes for array in popularity_tensors(popularity).values())
         + 4 * biases * (interactions.n_users + interactions.n_items)
     )
 

@@ -14,6 +14,7 @@ of uint8, uint16 and uint32 that holds the numbers (int32 or int64 where they ne
      seen.gaps      uint8                  their rows, as gaps
      seen.starts    uint]                  as users.starts
     popularity      uint or float32, (n_items,)   interactions of each item in the training data
+    [popularity.rest   uint, (n,)          if popularity is cut to 255: the number of each that is 255 in it]
     [item_bias      float32, (n_items,)]
     [user_bias      float32, (n_users,)]
     [item_ids.numbers                uint, (n_items,)       if item_ids is "int"
@@ -46,17 +47,16 @@ them in other types. The same model gives the same bytes: nothing here depends o
 from __future__ import annotations
 
 import json
-import math
 import os
-import re
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparserec_np.errors import ModelFormatError, SettingError
-from sparserec_np.runtime.format import naming, parse_json, read_tensors, shown, write_tensors
-from sparserec_np.runtime.ids import ID_PARTS, IdMap, smallest_integers
+from sparserec_np.runtime.contents import Contents
+from sparserec_np.runtime.format import naming, read_tensors, shown, write_tensors
+from sparserec_np.runtime.ids import smallest_integers
 from sparserec_np.runtime.model_data import ModelData
 from sparserec_np.runtime.packed import (
     COLUMNS_PER_BLOCK,
@@ -73,6 +73,10 @@ FORMAT_VERSION = "2"
 _DTYPES = {"float32": np.float32, "float16": np.float16, "int8": np.int8}
 # Beyond it, a scale would make values that no model has.
 _MAX_EXPONENT = 60
+# Popularity of a byte that stands for a larger one.
+_LARGE = 255
+# Bytes that one more tensor takes in the header.
+_HEADER_ENTRY = 80
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -113,8 +117,7 @@ def save_model(path: str | os.PathLike[str], data: ModelData, precision: str = "
         tensors |= more
     if data.seen is not None:
         tensors |= _list_tensors("seen", data.seen.indptr, data.seen.indices, ROWS_PER_BLOCK)
-    counts = data.popularity
-    tensors["popularity"] = counts if counts.dtype.kind == "f" else smallest_integers(counts)
+    tensors |= popularity_tensors(data.popularity)
     for name in ("item_bias", "user_bias"):
         if (bias := getattr(data, name)) is not None:
             tensors[name] = bias
@@ -182,35 +185,33 @@ def _build(tensors: Tensors, metadata: dict[str, str], path: str) -> ModelData:
     precision = metadata.get("precision")
     if precision not in PRECISIONS:
         raise ModelFormatError(f"precision is {shown(precision)}; expected one of {', '.join(PRECISIONS)}")
-    # What is taken is used; what is left in the end has no place in a model.
-    left = dict(tensors)
-    popularity = _take(left, "popularity")
-    items = _take_items(left, metadata, precision, len(popularity), path)
-    users = _take_users(left, metadata, precision, items.dim, path) if _holds(left, "users") else None
+    contents = Contents(tensors, metadata)
+    popularity = _take_popularity(contents)
+    items = _take_items(contents, precision, len(popularity), path)
+    users = _take_users(contents, precision, items.dim, path) if contents.holds("users") else None
     seen = None
-    if _holds(left, "seen"):
-        lists = _take_lists(left, "seen", ROWS_PER_BLOCK, items.n_rows, _unsigned(items.n_rows))
+    if contents.holds("seen"):
+        lists = _take_lists(contents, "seen", ROWS_PER_BLOCK, items.n_rows, _unsigned(items.n_rows))
         seen = PackedSeen(path, lists)
     n_users = users.n_rows if users is not None else seen.n_users if seen is not None else 0
     data = ModelData(
         items=items,
         users=users,
-        item_ids=_take_ids(left, metadata, "item", items.n_rows, path),
-        user_ids=_take_ids(left, metadata, "user", n_users, path),
+        item_ids=contents.take_ids("item", items.n_rows, f"{path}: "),
+        user_ids=contents.take_ids("user", n_users, f"{path}: "),
         seen=seen,
         popularity=popularity,
-        item_bias=left.pop("item_bias", None),
-        user_bias=left.pop("user_bias", None),
-        offset=_offset(metadata),
-        encoder=_text(metadata, "encoder"),
-        encoder_settings=_object(metadata, "encoder_settings"),
-        info=_object(metadata, "info"),
+        item_bias=contents.take_if_held("item_bias"),
+        user_bias=contents.take_if_held("user_bias"),
+        offset=contents.number("offset"),
+        encoder=contents.text("encoder"),
+        encoder_settings=contents.object("encoder_settings"),
+        info=contents.object("info"),
     )
-    if left:
-        raise ModelFormatError(f"tensor {shown(min(left))} has no place in a model")
+    contents.finish("a model")
     data.check(whole=False)
     for name, count in _counts(data).items():
-        if _text(metadata, name) != count:
+        if contents.text(name) != count:
             raise ModelFormatError(f"{name} is {shown(metadata[name])}; the tensors say {count!r}")
     return data
 
@@ -250,6 +251,37 @@ def _table_tensors(
     return tensors, exponent
 
 
+def popularity_tensors(counts: NDArray[Any]) -> Tensors:
+    """Pack the interactions of each item: a byte for most, where few items are popular."""
+    if counts.dtype.kind == "f":
+        return {"popularity": counts}
+    whole = smallest_integers(counts)
+    rest = whole[whole >= _LARGE]
+    if whole.dtype.kind != "u" or len(whole) + rest.nbytes + _HEADER_ENTRY > whole.nbytes:
+        return {"popularity": whole}
+    return {"popularity": np.minimum(whole, _LARGE).astype(np.uint8), "popularity.rest": rest}
+
+
+def _take_popularity(contents: Contents) -> NDArray[Any]:
+    counts = contents.take("popularity")
+    if not contents.holds("popularity"):
+        return counts
+    rest = contents.take("popularity.rest", "u")
+    if counts.dtype != np.uint8:
+        raise ModelFormatError(f"popularity is {counts.dtype}; expected uint8 beside popularity.rest")
+    large = np.flatnonzero(counts == _LARGE)
+    if len(rest) != len(large):
+        raise ModelFormatError(
+            f"popularity.rest has length {len(rest)}; expected {len(large)}, the items that have {_LARGE}"
+        )
+    if rest.size and rest.min() < _LARGE:
+        raise ModelFormatError(f"popularity.rest holds {rest.min()}; expected at least {_LARGE}")
+    whole = counts.astype(rest.dtype)
+    whole[large] = rest
+    whole.flags.writeable = False
+    return whole
+
+
 def _json(name: str, value: Any) -> str:
     try:
         return json.dumps(dict(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -257,54 +289,38 @@ def _json(name: str, value: Any) -> str:
         raise SettingError(f"{name} cannot be written as JSON: {error}") from None
 
 
-def _holds(left: Tensors, group: str) -> bool:
-    return any(name.startswith(f"{group}.") for name in left)
-
-
-def _take(left: Tensors, name: str) -> NDArray[Any]:
-    if name not in left:
-        raise ModelFormatError(f"tensor {name!r} is missing")
-    if left[name].ndim != 1:
-        raise ModelFormatError(f"tensor {name!r} has shape {left[name].shape}; expected one dimension")
-    return left.pop(name)
-
-
-def _take_lists(left: Tensors, name: str, lists_per_block: int, bound: int, dtype: Any) -> PackedLists:
-    lengths, gaps, starts = (_take(left, f"{name}.{part}") for part in ("lengths", "gaps", "starts"))
+def _take_lists(contents: Contents, name: str, lists_per_block: int, bound: int, dtype: Any) -> PackedLists:
+    lengths, gaps, starts = (contents.take(f"{name}.{part}") for part in ("lengths", "gaps", "starts"))
     return PackedLists(name, lengths, gaps, starts, lists_per_block, bound, dtype)
 
 
-def _take_items(
-    left: Tensors, metadata: dict[str, str], precision: str, n_items: int, path: str
-) -> PackedTable:
-    lists = _take_lists(left, "items", COLUMNS_PER_BLOCK, n_items, np.intp)
-    dim = _integer(metadata, "dim", 1, MAX_DIM)
+def _take_items(contents: Contents, precision: str, n_items: int, path: str) -> PackedTable:
+    lists = _take_lists(contents, "items", COLUMNS_PER_BLOCK, n_items, np.intp)
+    dim = contents.integer("dim", 1, MAX_DIM)
     if lists.n_lists != dim:
         raise ModelFormatError(f"items.lengths has length {lists.n_lists}; expected dim, {dim}")
-    values = _take_values(left, metadata, "item", precision, lists.total, n_items)
+    values = _take_values(contents, "item", precision, lists.total, n_items)
     return PackedTable(path, lists, values, (n_items, dim), by="column")
 
 
-def _take_users(left: Tensors, metadata: dict[str, str], precision: str, dim: int, path: str) -> PackedTable:
-    lists = _take_lists(left, "users", ROWS_PER_BLOCK, dim, _unsigned(dim))
-    values = _take_values(left, metadata, "user", precision, lists.total, lists.n_lists)
+def _take_users(contents: Contents, precision: str, dim: int, path: str) -> PackedTable:
+    lists = _take_lists(contents, "users", ROWS_PER_BLOCK, dim, _unsigned(dim))
+    values = _take_values(contents, "user", precision, lists.total, lists.n_lists)
     return PackedTable(path, lists, values, (lists.n_lists, dim), by="row")
 
 
-def _take_values(
-    left: Tensors, metadata: dict[str, str], entity: str, precision: str, nnz: int, n_rows: int
-) -> PackedValues:
+def _take_values(contents: Contents, entity: str, precision: str, nnz: int, n_rows: int) -> PackedValues:
     name = f"{entity}s.values"
-    stored = _take(left, name)
+    stored = contents.take(name)
     if stored.dtype != _DTYPES[precision] or len(stored) != nnz:
         raise ModelFormatError(
             f"{name} is {stored.dtype} of length {len(stored)}; "
             f"expected {precision}, as the metadata say, of length {nnz}"
         )
-    exponent = _integer(metadata, f"{entity}_exponent", -_MAX_EXPONENT, _MAX_EXPONENT)
+    exponent = contents.integer(f"{entity}_exponent", -_MAX_EXPONENT, _MAX_EXPONENT)
     if precision != "int8":
         return PackedValues(name, stored, None, exponent)
-    scales = _take(left, f"{entity}s.scales")
+    scales = contents.take(f"{entity}s.scales")
     if scales.dtype != np.uint8 or len(scales) != n_rows:
         raise ModelFormatError(
             f"{entity}s.scales is {scales.dtype} of length {len(scales)}; expected uint8 of length {n_rows}"
@@ -315,40 +331,3 @@ def _take_values(
 def _unsigned(bound: int) -> Any:
     """Return the smallest unsigned type that holds the numbers below `bound`."""
     return np.min_scalar_type(max(bound - 1, 0))
-
-
-def _take_ids(left: Tensors, metadata: dict[str, str], entity: str, n: int, path: str) -> IdMap:
-    name = f"{entity}_ids"
-    arrays = {part: left.pop(f"{name}.{part}") for part in ID_PARTS if f"{name}.{part}" in left}
-    return IdMap.from_tensors(_text(metadata, name), arrays, n, entity=entity, source=f"{path}: {name}")
-
-
-def _text(metadata: dict[str, str], name: str) -> str:
-    if name not in metadata:
-        raise ModelFormatError(f"metadata {name!r} is missing")
-    return metadata[name]
-
-
-def _integer(metadata: dict[str, str], name: str, least: int, most: int) -> int:
-    text = _text(metadata, name)
-    if re.fullmatch("-?[0-9]{1,9}", text) is None or not least <= int(text) <= most:
-        raise ModelFormatError(f"{name} is {shown(text)}; expected {least} to {most}")
-    return int(text)
-
-
-def _offset(metadata: dict[str, str]) -> float:
-    text = _text(metadata, "offset")
-    try:
-        offset = float(text)
-    except ValueError:
-        offset = math.nan
-    if not math.isfinite(offset):
-        raise ModelFormatError(f"offset is {shown(text)}; expected a finite number")
-    return offset
-
-
-def _object(metadata: dict[str, str], name: str) -> dict[str, Any]:
-    value = parse_json(_text(metadata, name), name)
-    if not isinstance(value, dict):
-        raise ModelFormatError(f"{name} is {shown(value)}; expected a JSON object")
-    return value

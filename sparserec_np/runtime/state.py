@@ -21,10 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparserec_np.errors import ModelFormatError
+from sparserec_np.runtime.contents import Contents
 from sparserec_np.runtime.format import naming, read_tensors, shown, write_tensors
-from sparserec_np.runtime.ids import ID_PARTS, Id, IdMap, smallest_integers
+from sparserec_np.runtime.ids import Id, IdMap, smallest_integers
 
 _VERSION = "1"
+_KINDS = {"lengths": "u", "items": "u", "weights": "f"}
 
 #: The new interactions of a person: item and weight, in the order they were told.
 History = Mapping[Id, float]
@@ -82,18 +84,17 @@ def _people(tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> dict[
                 f"{name} is {shown(metadata.get(name))}; expected {expected!r}: "
                 "give a file that save_state of this version wrote"
             )
-    left = dict(tensors)
-    lengths, rows, weights = (_take(left, name, kind) for name, kind in _KINDS.items())
+    contents = Contents(tensors, metadata)
+    lengths, rows, weights = (contents.take(name, kind) for name, kind in _KINDS.items())
     if int(lengths.sum(dtype=np.int64)) != len(rows) or len(weights) != len(rows):
         raise ModelFormatError(
             f"lengths add up to {int(lengths.sum(dtype=np.int64))}, "
             f"for {len(rows)} items and {len(weights)} weights; expected as many of each"
         )
     n_items = int(rows.max()) + 1 if len(rows) else 0
-    users = _take_ids(left, metadata, "user", len(lengths))
-    items = _take_ids(left, metadata, "item", n_items)
-    if left:
-        raise ModelFormatError(f"tensor {shown(min(left))} has no place in a state")
+    # A range is bounded, too: it has as many ids as there are lengths, or items that somebody has.
+    users, items = contents.take_ids("user", len(lengths)), contents.take_ids("item", n_items)
+    contents.finish("a state")
     if not np.isfinite(weights).all():
         raise ModelFormatError("weights are not finite")
     told = iter(zip(rows.tolist(), weights.tolist(), strict=True))
@@ -101,25 +102,3 @@ def _people(tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> dict[
     for user, length in enumerate(lengths.tolist()):
         people[users[user]] = {items[row]: weight for row, weight in (next(told) for _ in range(length))}
     return people
-
-
-_KINDS = {"lengths": "u", "items": "u", "weights": "f"}
-
-
-def _take(left: dict[str, NDArray[Any]], name: str, kind: str) -> NDArray[Any]:
-    if name not in left:
-        raise ModelFormatError(f"tensor {name!r} is missing")
-    array = left.pop(name)
-    if array.ndim != 1 or array.dtype.kind != kind:
-        expected = "unsigned integers" if kind == "u" else "float64"
-        raise ModelFormatError(
-            f"tensor {name!r} is {array.dtype} of shape {array.shape}; expected {expected} in one dimension"
-        )
-    return array
-
-
-def _take_ids(left: dict[str, NDArray[Any]], metadata: dict[str, str], entity: str, n: int) -> IdMap:
-    name = f"{entity}_ids"
-    arrays = {part: left.pop(f"{name}.{part}") for part in ID_PARTS if f"{name}.{part}" in left}
-    # A range is bounded, too: it has as many ids as there are lengths, or items that somebody has.
-    return IdMap.from_tensors(metadata.get(name, "nothing"), arrays, n, entity=entity, source=name)

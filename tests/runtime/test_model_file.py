@@ -43,6 +43,50 @@ def test_round_trip(tmp_path_factory, model):
     assert (folder / "a.srec").read_bytes() == (folder / "b.srec").read_bytes()
 
 
+@pytest.mark.parametrize("most", [254, 255, 256, 70_000, 2**32, 2**40])
+def test_popularity_comes_back_whole_in_few_bytes(tmp_path, most):
+    popularity = np.arange(1000, dtype=np.int64) % 250
+    popularity[[3, 999]] = most - 1, most
+    model = random_model(n_items=1000, popularity=popularity)
+    save_model(tmp_path / "m", model)
+    tensors, _ = read_tensors(tmp_path / "m")
+    n_bytes = sum(array.nbytes for name, array in tensors.items() if name.startswith("popularity"))
+    assert n_bytes <= (1000 + 2 * 4 if most < 2**32 else 8000)
+    loaded = load_model(tmp_path / "m")
+    assert loaded.popularity.tolist() == popularity.tolist()
+    assert not loaded.popularity.flags.writeable
+    save_model(tmp_path / "again", loaded)
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "m").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("rest", "message"),
+    [
+        (np.array([300], np.uint16), "popularity.rest has length 1; expected 2"),
+        (np.array([300, 254], np.uint16), "popularity.rest holds 254; expected at least 255"),
+        (np.array([300, 400], np.int32), "'popularity.rest' is int32; expected unsigned integers"),
+        (np.array([[300, 400]], np.uint16), r"'popularity.rest' has shape \(1, 2\)"),
+        (np.array([np.nan, np.inf], np.float32), "'popularity.rest' is float32; expected unsigned integers"),
+    ],
+)
+def test_wrong_popularity_of_popular_items_is_refused(tmp_path, rest, message):
+    save_model(tmp_path / "m", random_model(n_items=5))
+    with_popular_items(tmp_path / "m", [255, 0, 1, 255, 2], rest)
+    with pytest.raises(ModelFormatError, match=message):
+        load_model(tmp_path / "m")
+
+
+def test_popularity_beside_its_rest_takes_a_byte(tmp_path):
+    save_model(tmp_path / "m", random_model(n_items=5))
+    tensors, metadata = read_tensors(tmp_path / "m")
+    tensors |= {"popularity": np.full(5, 255, np.uint16), "popularity.rest": np.full(5, 300, np.uint16)}
+    write_tensors(tmp_path / "m", tensors, metadata)
+    with pytest.raises(
+        ModelFormatError, match=r"popularity is uint16; expected uint8 beside popularity.rest"
+    ):
+        load_model(tmp_path / "m")
+
+
 def test_round_trip_of_the_least(tmp_path):
     model = random_model(
         users=None, user_ids=IdMap.range(0, entity="user"), seen=None, encoder="sum", info={}
@@ -302,7 +346,16 @@ def test_missing_and_surplus_tensors_are_refused(tmp_path):
 def small_file(path, seed=3):
     model = random_model(seed, n_users=3, n_items=5, dim=4, ids="str" if seed % 2 else "int", biases=True)
     save_model(path, model, ("float32", "int8", "float16")[seed % 3])
+    if seed % 3:
+        with_popular_items(path, [7, 255, 0, 255, 3], np.array([255, 70_000], np.uint32))
     return path.read_bytes()
+
+
+def with_popular_items(path, popularity, rest):
+    """Give a file the popularity of one in which few items have more than a byte holds."""
+    tensors, metadata = read_tensors(path)
+    tensors |= {"popularity": np.array(popularity, np.uint8), "popularity.rest": rest}
+    write_tensors(path, tensors, metadata)
 
 
 def uses(recommender):
