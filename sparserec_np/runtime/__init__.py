@@ -3,8 +3,9 @@
 from sparserec_np.runtime.ids import IdMap
 from sparserec_np.runtime.model_data import ModelData, SeenItems
 from sparserec_np.runtime.model_file import load_model, save_model
-from sparserec_np.runtime.recommender import Recommender, TopK
+from sparserec_np.runtime.recommender import Recommender
 from sparserec_np.runtime.table_data import TableData
+from sparserec_np.runtime.topk import TopK
 
 __all__ = [
     "IdMap",

@@ -5,38 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from numbers import Integral
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparserec_np.errors import MissingPackageError, SettingError
+from sparserec_np.errors import SettingError
 from sparserec_np.runtime.ids import Id, IdMap, Ids
 from sparserec_np.runtime.model_data import ModelData
 from sparserec_np.runtime.model_file import load_model
 from sparserec_np.runtime.people import NO_ROWS, People, Person, Rows
-from sparserec_np.runtime.scoring import TableScorer, Vector
-from sparserec_np.runtime.topk import best_of
+from sparserec_np.runtime.scoring import NO_VECTOR, TableScorer, Vector, scorer_type
+from sparserec_np.runtime.topk import TopK, best_of
 
 Batch = list[Any] | tuple[Any, ...] | NDArray[Any]
 
 # Entries of the dense user rows that `predict` holds at once.
 _BLOCK_ENTRIES = 1 << 19
-
-
-class TopK(NamedTuple):
-    """The best items (or users) for someone, best first; unpacks into ``ids, scores``.
-
-    Attributes
-    ----------
-    ids : list of str, or ndarray of int64
-        By the kind of the model's ids. Shorter than k where fewer qualify; never padded.
-    scores : ndarray of float32
-        Falling; of equal scores, the one of the lower row comes first.
-    """
-
-    ids: Any
-    scores: NDArray[np.float32]
 
 
 class Recommender:
@@ -73,7 +58,7 @@ class Recommender:
         self.user_ids: IdMap = data.user_ids
         self.item_ids: IdMap = data.item_ids
         self.info: Mapping[str, Any] = data.info
-        self._items = _scorer(accelerate)(data.items, data.item_bias)
+        self._items = scorer_type(accelerate)(data.items, data.item_bias)
         self._people = People(data, self._items)
 
     @classmethod
@@ -370,26 +355,9 @@ class Recommender:
         return self.data.popularity.astype(np.float32) if vector is None else self._items.scores(vector)
 
 
-def _scorer(accelerate: bool) -> type[TableScorer]:
-    if not accelerate:
-        return TableScorer
-    try:
-        from sparserec_np.runtime.accelerated import AcceleratedScorer
-    except ImportError:
-        raise MissingPackageError("accelerate=True", "numba") from None
-    return AcceleratedScorer
-
-
 def _similar(table: TableScorer, ids: IdMap, vector: Vector | None, row: int, k: int) -> TopK:
-    """Rank rows by cosine with a vector; `row` is the vector's own, or -1."""
-    if vector is None:
-        vector = Vector(NO_ROWS, np.empty(0, np.float32))
-    own = np.sqrt(np.square(vector.values, dtype=np.float64).sum()).astype(np.float32)
-    lengths = table.norms * own
-    cosines = np.full(len(lengths), -np.inf, np.float32)
-    np.divide(table.dots(vector), lengths, out=cosines, where=lengths > 0)
-    best, scores = best_of(cosines, k, np.array([row] if row >= 0 else [], np.int64))
-    return TopK(ids.ids(best), scores)
+    best, cosines = table.most_similar(NO_VECTOR if vector is None else vector, k, row)
+    return TopK(ids.ids(best), cosines)
 
 
 def _checked_k(k: Any) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sparserec_np.errors import MissingPackageError
 from sparserec_np.runtime.topk import best_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ class Vector(NamedTuple):
     columns: NDArray[np.integer]
     values: NDArray[np.float32]
     base: np.float32 = np.float32(0)
+
+
+#: A vector without entries.
+NO_VECTOR = Vector(np.empty(0, np.int64), np.empty(0, np.float32))
 
 
 class TableScorer:
@@ -118,6 +123,19 @@ class TableScorer:
         """Find the rows of the k best scores; as `sparserec_np.runtime.topk.best_of`."""
         return best_of(self.scores(vector), k, excluded, candidates)
 
+    def most_similar(
+        self, vector: Vector, k: int, own: int = -1
+    ) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
+        """Find the k rows of the largest cosine with a vector, and the cosines.
+
+        Rows without entries, and row `own`, which is the vector's, are left out; -1 is no row.
+        """
+        length = np.sqrt(np.square(vector.values, dtype=np.float64).sum()).astype(np.float32)
+        lengths = self.norms * length
+        cosines = np.full(len(lengths), -np.inf, np.float32)
+        np.divide(self.dots(vector), lengths, out=cosines, where=lengths > 0)
+        return best_of(cosines, k, np.array([own] if own >= 0 else [], np.int64))
+
     def paired_dots(
         self, rows: NDArray[np.integer], vectors: NDArray[np.float32], which: NDArray[np.integer]
     ) -> NDArray[np.float32]:
@@ -144,3 +162,14 @@ class TableScorer:
             entries = starts[pairs] + step
             scores[pairs] += vectors[which[pairs], table.indices[entries]] * table.values[entries]
         return scores
+
+
+def scorer_type(accelerate: bool) -> type[TableScorer]:
+    """Return the scorer that does the work in NumPy, or the one that does it in a kernel of numba."""
+    if not accelerate:
+        return TableScorer
+    try:
+        from sparserec_np.runtime.accelerated import AcceleratedScorer
+    except ImportError:
+        raise MissingPackageError("accelerate=True", "numba") from None
+    return AcceleratedScorer

@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
+
+
+class TopK(NamedTuple):
+    """The best items (or users) for someone, best first; unpacks into ``ids, scores``.
+
+    Attributes
+    ----------
+    ids : list of str, or ndarray of int64
+        By the kind of the model's ids. Shorter than k where fewer qualify; never padded.
+    scores : ndarray of float32
+        Falling; of equal scores, the one of the lower row comes first.
+    """
+
+    ids: Any
+    scores: NDArray[np.float32]
 
 
 def top_k(scores: NDArray[np.floating], k: int) -> NDArray[np.intp]:
