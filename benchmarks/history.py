@@ -90,7 +90,8 @@ def main() -> None:
     train, test = gowalla() if args.data == "gowalla" else split_random(movielens(), 0.2, 0)
 
     part, validation = split_random(train, 0.2, 1)
-    name, settings = f"{args.data}-history-epochs{args.epochs}", {"epochs": args.epochs, "random_state": 0}
+    name = f"{args.data}-history-epochs{args.epochs}"
+    settings: dict[str, Any] = {"dim": 64, "density": 0.1, "epochs": args.epochs, "random_state": 0}
     model = trained(f"{name}-part", lambda: SparseBPR(early_stopping=0, **settings).fit(part))
     print("on the validation part:")
     measurement = Measurement(model, part, validation, args.people)
