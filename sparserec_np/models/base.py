@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sparserec_np import __version__, metrics
-from sparserec_np.batch import Recommendations, recommend_all
 from sparserec_np.data import Interactions, split_random
 from sparserec_np.distillation import Distillation
 from sparserec_np.errors import DataError, NotFittedError, SettingError
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import LOSSES, Loss
+from sparserec_np.models.answers import Answers
 from sparserec_np.models.estimator import Estimator
 from sparserec_np.models.fitting import (
     Outcome,
@@ -30,7 +30,7 @@ from sparserec_np.models.fitting import (
 )
 from sparserec_np.models.settings import check_settings
 from sparserec_np.models.teaching import make_distillation
-from sparserec_np.runtime import ModelData, Recommender, SeenItems, TableData, TopK, save_model
+from sparserec_np.runtime import ModelData, Recommender, SeenItems, TableData, save_model
 from sparserec_np.scorers import DotScorer, Scorer
 from sparserec_np.tables import SparseTable, index_dtype
 
@@ -53,7 +53,7 @@ Callback = Callable[[Record], None]
 Start = tuple[SparseTable, SparseTable]
 
 
-class SparseRecommender(Estimator):
+class SparseRecommender(Answers, Estimator):
     """Base of the estimators; subclasses bring settings with defaults, losses, and what they train on."""
 
     #: Names of the losses that this estimator takes.
@@ -359,72 +359,7 @@ class SparseRecommender(Estimator):
         estimator._recommender = Recommender(data)
         return estimator
 
-    # ---- answers --------------------------------------------------------------------------------------
-
-    def recommend(
-        self,
-        user: Any,
-        k: int = 10,
-        filter_seen: bool = True,
-        exclude: Iterable[Any] | None = None,
-        candidates: Iterable[Any] | None = None,
-    ) -> TopK | list[TopK]:
-        """Best items for a user, or a list of answers for several; see `Recommender.recommend`."""
-        return self.recommender.recommend(
-            user, k=k, filter_seen=filter_seen, exclude=exclude, candidates=candidates
-        )
-
-    def recommend_all(
-        self,
-        k: int = 10,
-        *,
-        users: Any = None,
-        filter_seen: bool = True,
-        exclude: Iterable[Any] | None = None,
-        candidates: Iterable[Any] | None = None,
-    ) -> Iterator[Recommendations]:
-        """Best items for all users, a block of users at a time; see `sparserec_np.batch.recommend_all`."""
-        return recommend_all(
-            self.recommender.data,
-            k,
-            users=users,
-            filter_seen=filter_seen,
-            exclude=exclude,
-            candidates=candidates,
-            n_jobs=self.n_jobs,
-        )
-
-    def recommend_from_history(
-        self,
-        history: Iterable[Any],
-        k: int = 10,
-        *,
-        weights: Iterable[float] | None = None,
-        filter_seen: bool = True,
-        exclude: Iterable[Any] | None = None,
-        candidates: Iterable[Any] | None = None,
-    ) -> TopK:
-        """Best items for a person the model never saw, from the items they chose."""
-        return self.recommender.recommend(
-            history=history,
-            weights=weights,
-            k=k,
-            filter_seen=filter_seen,
-            exclude=exclude,
-            candidates=candidates,
-        )
-
-    def similar_items(self, item: Any, k: int = 10) -> TopK | list[TopK]:
-        """Items whose rows point most nearly the same way; see `Recommender.similar_items`."""
-        return self.recommender.similar_items(item, k)
-
-    def similar_users(self, user: Any, k: int = 10) -> TopK | list[TopK]:
-        """Users whose rows point most nearly the same way; see `Recommender.similar_users`."""
-        return self.recommender.similar_users(user, k)
-
-    def predict(self, users: Any, items: Any) -> npt.NDArray[np.float32]:
-        """Scores of pairs, ``users[i]`` with ``items[i]``; ratings where the model was trained on ratings."""
-        return self.recommender.predict(users, items)
+    # ---- what was learnt -----------------------------------------------------------------------------
 
     @property
     def recommender(self) -> Recommender:
