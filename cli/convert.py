@@ -19,7 +19,10 @@ from .output import examples
 )
 @click.argument("data")
 @click.option(
-    "--output", type=click.Path(path_type=Path), help="Folder to make. [default: <name of DATA>.interactions]"
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder to make. [default: <name of DATA>.interactions]",
 )
 @click.option("--force", is_flag=True, help="Replace the folder if it is one of interactions.")
 @reading_options

@@ -33,7 +33,9 @@ _MODELS = {"bpr": SparseBPR, "graph": SparseGraph, "mf": SparseMF}
     )
 )
 @click.argument("data")
-@click.option("--output", type=click.Path(path_type=Path), help="Model file. [default: <name of DATA>.srec]")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Model file. [default: <name of DATA>.srec]"
+)
 @click.option("--force", is_flag=True, help="Replace the model file if it exists.")
 @click.option(
     "--model",

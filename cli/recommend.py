@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--weights", metavar="W,W,…", help="How much each item of the history counts, or its rating.")
 @click.option("--all", "everybody", is_flag=True, help="All users of the model, to a file.")
 @click.option(
+    "-o",
     "--output",
     type=click.Path(path_type=Path),
     help="With --all, the file: .csv, .csv.gz or .parquet. [default: CSV to standard output]",
