@@ -126,6 +126,8 @@ def command(
         "most_popular": estimator.baseline_,
         "n_epochs": estimator.n_epochs_,
         "learning_rate": estimator.learning_rate_,
+        "amount": estimator.amount_,
+        "by_amount": {name: estimator.settings_[name] for name in estimator.by_amount},
         "width": estimator.items_.dim,
         "nnz": nnz,
         "n_positions": n_positions,
@@ -173,6 +175,7 @@ def _table(report: dict[str, Any]) -> str:
             if report["n_epochs"]
             else "0: none improved on the start",
         ),
+        *_chosen(report),
         ("stored entries", f"{report['nnz']:,} in tables of width {report['width']}"),
         (
             "model file",
@@ -189,6 +192,25 @@ def _table(report: dict[str, Any]) -> str:
         return table(rows)
     columns = {"held out": report["held_out"], "most popular": report["most_popular"]}
     return f"{metrics_table(columns)}\n\n{table(rows)}"
+
+
+def _chosen(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """Say which settings followed from how much data there is."""
+    if not report["by_amount"]:
+        return []
+    amount = {
+        "thin": "few interactions, and few an item",
+        "few": "few interactions",
+        "many": "many interactions",
+    }[report["amount"]]
+    lines = [f"for {amount}:"]
+    for name, value in report["by_amount"].items():
+        word = f"{name} {value:g}"
+        if len(lines[-1]) + len(word) > 60:
+            lines.append("")
+        lines[-1] += f" {word}," if lines[-1] else f"{word},"
+    lines[-1] = lines[-1].rstrip(",")
+    return [("settings" if n == 0 else "", line) for n, line in enumerate(lines)]
 
 
 def _peak_memory() -> int | None:

@@ -86,7 +86,7 @@ def _settings(models: Mapping[str, Any]) -> list[_Setting]:
             setting.type = _either(setting.type, _type(kind))
             by_amount = estimator.by_amount.get(name)
             setting.defaults[model] = (
-                f"{_shown(by_amount[0])} or {_shown(by_amount[1])} by the amount of data"
+                f"{' or '.join(dict.fromkeys(map(_shown, by_amount)))} by the amount of data"
                 if by_amount
                 else parameter.default
             )

@@ -38,9 +38,12 @@ VALIDATION_K = 20
 # Enough users to tell epochs apart; more would cost time and training data.
 _VALIDATION_USERS = 10_000
 
-# From here on settings that are left to the amount of data are those for much of it. MovieLens 100K is well
-# below, Gowalla well above.
+# Amounts of data that settings may be left to. MovieLens 100K is well below the first limit, Gowalla well
+# above; below both, MovieLens cut to 10 interactions a user wants what Gowalla cut to 5 wants, and MovieLens
+# cut to 20, with 15 an item, what the whole of it wants.
+AMOUNTS = ("thin", "few", "many")
 _MANY_INTERACTIONS = 200_000
+_THIN_PER_ITEM = 12
 
 # Widths to try, in multiples of dim. Beyond, the start costs more than it gives.
 _WIDTHS = (1, 2, 4, 8)
@@ -58,8 +61,10 @@ class SparseRecommender(Answers, Estimator):
 
     #: Names of the losses that this estimator takes.
     losses: ClassVar[tuple[str, ...]] = ()
-    #: Settings that may be None, and what they then are where there are few interactions and where many.
-    by_amount: ClassVar[dict[str, tuple[Any, Any]]] = {}
+    #: Settings that may be None, and what they then are for each of `AMOUNTS`.
+    by_amount: ClassVar[dict[str, tuple[Any, Any, Any]]] = {}
+    #: Width in multiples of dim where data is thin: a start says too little there to choose by; 0 to choose.
+    thin_width: ClassVar[int] = 0
 
     def _store(self, settings: dict[str, Any]) -> None:
         """Keep the arguments of ``__init__`` as they are, under their names: scikit-learn's convention."""
@@ -94,8 +99,9 @@ class SparseRecommender(Answers, Estimator):
         data = (
             interactions if isinstance(interactions, Interactions) else Interactions.from_matrix(interactions)
         )
-        _check_enough(data, ranks=n_negatives(self.get_params(deep=False), loss) > 0)
-        self.settings_ = self._settings_for(data)
+        self.amount_ = _amount(data)
+        self.settings_ = self._settings_for(self.amount_)
+        _check_enough(data, ranks=n_negatives(self.settings_, loss) > 0)
         split_seed, train_seed, refit_seed = _seed_sequence(self.random_state).spawn(3)
         history: list[Record] = []
 
@@ -169,6 +175,8 @@ class SparseRecommender(Answers, Estimator):
         settings = dict(self.settings_)
         # A dense table is as wide as was asked for, and a random start says nothing about a width.
         chooses = settings.get("width", self.dim) is None and self.density < 1 and self.mask_init != "random"
+        if chooses and self.thin_width and self.amount_ == "thin":
+            return settings | {"width": min(self.thin_width * self.dim, self.widest(train))}, None
         if not chooses or held_out is None:
             return settings, None
         width, start = self._best_width(settings, train, held_out, seed, workers)
@@ -283,13 +291,12 @@ class SparseRecommender(Answers, Estimator):
         left_out = {name for name in self.by_amount if settings[name] is None}
         check_settings({k: v for k, v in settings.items() if k not in left_out}, self.losses)
 
-    def _settings_for(self, data: Interactions) -> dict[str, Any]:
+    def _settings_for(self, amount: str) -> dict[str, Any]:
         """Return all settings, those that are left to the amount of data filled in."""
         settings: dict[str, Any] = self.get_params(deep=False)
-        many = data.n_interactions >= _MANY_INTERACTIONS
         for name, choices in self.by_amount.items():
             if settings[name] is None:
-                settings[name] = choices[many]
+                settings[name] = choices[AMOUNTS.index(amount)]
         return settings
 
     # ---- the model as data ----------------------------------------------------------------------------
@@ -322,6 +329,7 @@ class SparseRecommender(Answers, Estimator):
             "settings": settings,
             "n_epochs": self.n_epochs_,
             "learning_rate": self.learning_rate_,
+            "amount": self.amount_,
             "by_amount": {name: self.settings_[name] for name in self.by_amount},
             "n_interactions": data.n_interactions,
             "validation": self.validation_,
@@ -350,6 +358,8 @@ class SparseRecommender(Answers, Estimator):
         estimator.users_ = _sparse_table(data.users) if data.users is not None else None
         estimator.items_ = _sparse_table(data.items)
         estimator.settings_ = estimator.get_params(deep=False) | data.info.get("by_amount", {})
+        # Files of earlier versions do not tell.
+        estimator.amount_ = data.info.get("amount", "many")
         estimator.n_epochs_ = data.info["n_epochs"]
         estimator.learning_rate_ = data.info["learning_rate"]
         estimator.validation_ = data.info["validation"]
@@ -390,6 +400,13 @@ class SparseRecommender(Answers, Estimator):
             raise NotFittedError(
                 f"this {type(self).__name__} is not fitted yet; call fit(interactions) first"
             )
+
+
+def _amount(data: Interactions) -> str:
+    """Tell which of `AMOUNTS` some interactions are."""
+    if data.n_interactions >= _MANY_INTERACTIONS:
+        return "many"
+    return "thin" if data.n_interactions < _THIN_PER_ITEM * data.n_items else "few"
 
 
 def _check_enough(data: Interactions, ranks: bool) -> None:

@@ -181,6 +181,8 @@ def run_epochs(
     """Train, validate after every epoch, keep the best tables and stop when they no longer improve.
 
     The tables that training starts from compete, too: on little data a good start may be the best there is.
+    But they do not count as an epoch to improve on before training stops: what a strong penalty takes from a
+    good start at first may come back, and more, in the epochs after.
 
     Parameters
     ----------
@@ -198,6 +200,7 @@ def run_epochs(
         Called with the record of each epoch.
     """
     best = _kept(trainer, 0, validate)
+    trained = (-math.inf, 0)
     learning_rate = trainer.items.optimizer.learning_rate
     for epoch in range(1, stop_at + 1):
         start = time.perf_counter()
@@ -226,7 +229,8 @@ def run_epochs(
         on_epoch(record)
         if reached.goodness >= best.goodness:
             best = reached
-        elif epoch - best.epoch >= patience:
+        trained = max(trained, (reached.goodness, epoch))
+        if epoch - trained[1] >= patience and validate is not None:
             break
     return best
 

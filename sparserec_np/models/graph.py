@@ -30,9 +30,10 @@ class SparseGraph(SparseRecommender):  # noqa: D101
     the start of the training scores on held-out interactions decides.
 
     On few interactions a model of this kind learns histories by heart, on many it has too much to learn. So
-    some settings are by default what suits the amount of data: below 200,000 interactions a history drops
-    out by half in training, counts by the square root of its length and the rows are regularized; see
-    ``by_amount``, and ``settings_`` for what was used.
+    some settings are by default what suits the amount of data, ``amount_``: below 200,000 interactions a
+    history drops out in part in training, counts by the square root of its length and the rows are
+    regularized; the more so, and over a table of four times ``dim``, where there are fewer than 12
+    interactions an item, too. See ``by_amount``, and ``settings_`` for what was used.
 
     Parameters
     ----------
@@ -54,6 +55,8 @@ class SparseGraph(SparseRecommender):  # noqa: D101
         There is no user table.
     width_ : int
         Width of the table.
+    amount_ : {"thin", "few", "many"}
+        How much data there was to learn from.
     settings_ : dict
         All settings as they were used, those included that were left to the amount of data.
     history_ : list of dict
@@ -83,15 +86,17 @@ class SparseGraph(SparseRecommender):  # noqa: D101
 
     losses: ClassVar[tuple[str, ...]] = ("softmax", "bpr", "logistic")
 
-    by_amount: ClassVar[dict[str, tuple[Any, Any]]] = {
-        "learning_rate": (0.1, 0.05),
-        "regularization": (0.003, 0.0),
-        "epochs": (30, 15),
-        "init_scale": (3.0, 5.0),
-        "early_stopping": (4, 2),
-        "length_power": (0.5, 0.0),
-        "history_dropout": (0.5, 0.0),
+    by_amount: ClassVar[dict[str, tuple[Any, Any, Any]]] = {
+        "learning_rate": (0.2, 0.1, 0.05),
+        "regularization": (0.005, 0.003, 0.0),
+        "epochs": (40, 30, 15),
+        "negatives": (128, 64, 64),
+        "init_scale": (3.0, 3.0, 5.0),
+        "early_stopping": (4, 4, 2),
+        "length_power": (0.5, 0.5, 0.0),
+        "history_dropout": (0.2, 0.5, 0.0),
     }
+    thin_width = 4
 
     def __init__(
         self,
@@ -103,7 +108,7 @@ class SparseGraph(SparseRecommender):  # noqa: D101
         regularization: float | None = None,
         epochs: int | None = None,
         batch_size: int | None = None,
-        negatives: int = 64,
+        negatives: int | None = None,
         popularity_power: float = 0.0,
         mask_init: str = "spectral",
         init_scale: float | None = None,

@@ -169,7 +169,7 @@ def check_settings(settings: dict[str, Any], losses: tuple[str, ...]) -> None:
         raise SettingError(f"loss is {loss!r}; expected one of {', '.join(losses)}, or a function")
     if not (n_jobs is None or (isinstance(n_jobs, Integral) and (int(n_jobs) >= 1 or n_jobs == -1))):
         raise SettingError(f"n_jobs is {n_jobs!r}; expected a number of threads, or None for one per core")
-    if loss in _NEED_NEGATIVES and settings["negatives"] == 0:
+    if loss in _NEED_NEGATIVES and settings.get("negatives") == 0:
         raise SettingError(f"negatives is 0; expected at least 1, since the loss {loss!r} compares with them")
     if settings["teacher"] is not None:
         _check_teacher(settings)
@@ -195,7 +195,7 @@ def _check_teacher(settings: dict[str, Any]) -> None:
         raise SettingError(
             f"teacher is {teacher!r}; expected None with the loss 'squared', which compares no items"
         )
-    if settings["negatives"] == 0:
+    if settings.get("negatives") == 0:
         raise SettingError(
             "negatives is 0; expected at least 1, since a teacher tells them from the positive"
         )

@@ -149,13 +149,26 @@ def test_a_teacher_needs_items_to_compare(estimator, settings, message, tastes):
         estimator(teacher="ease", **settings).fit(tastes)
 
 
-def test_settings_left_to_the_data_are_those_for_little_and_for_much(tastes, monkeypatch):
+def test_settings_left_to_the_data_follow_from_how_much_there_is(tastes, monkeypatch):
     quick = {"dim": 8, "epochs": 1, "learning_rate": 0.03, "random_state": 0}
-    few = SparseGraph(**quick).fit(tastes)
-    monkeypatch.setattr("sparserec_np.models.base._MANY_INTERACTIONS", tastes.n_interactions)
-    many = SparseGraph(**quick).fit(tastes)
-    for model, column in ((few, 0), (many, 1)):
+    per_item = tastes.n_interactions / tastes.n_items
+    fitted = {}
+    for amount, many, thin in (
+        ("few", 200_000, 1),
+        ("thin", 200_000, per_item + 1),
+        ("many", 1, per_item + 1),
+    ):
+        monkeypatch.setattr("sparserec_np.models.base._MANY_INTERACTIONS", many)
+        monkeypatch.setattr("sparserec_np.models.base._THIN_PER_ITEM", thin)
+        model = fitted[amount] = SparseGraph(**quick).fit(tastes)
+        assert model.amount_ == amount
         for name, choices in SparseGraph.by_amount.items():
-            assert model.settings_[name] == quick.get(name, choices[column])
+            assert model.settings_[name] == quick.get(name, choices[("thin", "few", "many").index(amount)])
             assert getattr(model, name) == quick.get(name)
-    assert few.settings_["history_dropout"] > many.settings_["history_dropout"]
+    assert fitted["few"].settings_["history_dropout"] > fitted["many"].settings_["history_dropout"]
+    assert fitted["thin"].width_ == 32
+
+
+def test_a_width_is_kept_where_data_is_thin(tastes, monkeypatch):
+    monkeypatch.setattr("sparserec_np.models.base._THIN_PER_ITEM", tastes.n_interactions)
+    assert SparseGraph(dim=8, width=16, epochs=1, random_state=0).fit(tastes).width_ == 16
