@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sparserec_np.data.columns import number_integers, number_texts
+from sparserec_np.data.columns import integer_numbering, number_texts
 from sparserec_np.errors import DataError
 
 
@@ -126,7 +126,10 @@ def number_ids(
     distinct : ndarray of int64 or list of str
         The distinct ids, ascending.
     """
-    return number_texts(ids) if isinstance(ids, list) else number_integers([ids])
+    if isinstance(ids, list):
+        return number_texts(ids)
+    numbering, distinct = integer_numbering([ids])
+    return numbering(ids), distinct
 
 
 def _flat_array(values: ArrayLike, name: str) -> NDArray[Any]:

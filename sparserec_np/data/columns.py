@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
 from itertools import count
 from typing import Any, Protocol
@@ -16,10 +16,21 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sparserec_np.data.chunks import Chunks, MemoryChunks
 from sparserec_np.data.codebook import Codebook
 
 _SPARSE_RANGE = 4
-"""Integer ids are numbered by a look-up table while their range is at most so many times their count."""
+"""Integer ids are numbered by a look-up table while their range is at most so many times their count,"""
+_WIDEST_RANGE = 1 << 26
+"""and at most this: the table is to fit into memory where the ids' rows do not."""
+
+_LEAST_DISTINCT = 1 << 20  # integers that are gathered before they are searched for repeated ones
+
+MakeChunks = Callable[[str], Chunks]
+"""Makes what holds the chunks of a column; the text names it."""
+
+Numbering = Callable[[NDArray[Any]], NDArray[np.int32]]
+"""Takes ids as a column keeps them, and gives their numbers."""
 
 
 class Fields(Protocol):
@@ -48,10 +59,13 @@ class Column(ABC):
     ----------
     role : str
         ``"user"``, ``"item"``, ``"weight"`` or ``"time"``.
+    make_chunks : callable
+        Makes what holds the values, chunk by chunk; they are in `chunks`.
     """
 
-    def __init__(self, role: str) -> None:
+    def __init__(self, role: str, make_chunks: MakeChunks = lambda _: MemoryChunks()) -> None:
         self.role = role
+        self.chunks = make_chunks(role)
 
     @abstractmethod
     def add(self, fields: Fields) -> None:
@@ -67,10 +81,6 @@ class Column(ABC):
     def complaint(self, text: str) -> str | None:
         """Return what was expected instead of `text`, and how to mend it; None if `text` is fine."""
 
-    @abstractmethod
-    def finish(self) -> Any:
-        """Return the values of all rows, and forget them."""
-
 
 class IdColumn(Column):
     """Ids, numbered in ascending order at the end.
@@ -79,24 +89,26 @@ class IdColumn(Column):
     than one Python string per distinct id is ever kept.
     """
 
-    def __init__(self, role: str) -> None:
-        super().__init__(role)
-        self._numbers: list[NDArray[np.signedinteger]] = []
-        self._codes: list[NDArray[np.int32]] = []
+    def __init__(self, role: str, make_chunks: MakeChunks = lambda _: MemoryChunks()) -> None:
+        super().__init__(role, make_chunks)
+        self._make_chunks = make_chunks
+        self._are_codes = False
         self._book = Codebook()
 
     def add(self, fields: Fields) -> None:
         """Take in a block's ids."""
-        numbers = None if self._codes else fields.integers(canonical=True)
+        numbers = None if self._are_codes else fields.integers(canonical=True)
         if numbers is not None:
-            self._numbers.append(_narrow(numbers))
+            self.chunks.append(_narrow(numbers))
             return
-        # Blocks were numbers so far, and canonical: their texts can be had back.
-        for chunk in self._numbers:
-            distinct, inverse = np.unique(chunk, return_inverse=True)
-            self._codes.append(self._book.encode([str(number) for number in distinct.tolist()])[inverse])
-        self._numbers.clear()
-        self._codes.append(fields.codes(self._book))
+        if not self._are_codes:
+            # Blocks were numbers so far, and canonical: their texts can be had back.
+            codes = self._make_chunks(f"{self.role} codes")
+            for chunk in self.chunks.drain():
+                distinct, inverse = np.unique(chunk, return_inverse=True)
+                codes.append(self._book.encode([str(number) for number in distinct.tolist()])[inverse])
+            self.chunks, self._are_codes = codes, True
+        self.chunks.append(fields.codes(self._book))
         if self._book.holds_empty():
             raise ValueError
 
@@ -105,27 +117,31 @@ class IdColumn(Column):
         article = "an" if self.role == "item" else "a"
         return None if text else f"{article} {self.role} id; fill it in or remove the line"
 
-    def finish(self) -> tuple[NDArray[np.int32], NDArray[np.int64] | list[str]]:
-        """Give the ids their numbers, and forget them.
+    def numbering(self) -> tuple[Numbering, NDArray[np.int64] | list[str]]:
+        """Give the ids their numbers, and forget their texts; the last to be asked of the column.
 
         Returns
         -------
-        codes : ndarray of int32
-            For each row, the number of its id.
+        numbering : callable
+            Gives the numbers of what is in a chunk.
         ids : ndarray of int64 or list of str
             The distinct ids, ascending: integers if all of them are canonical integers.
         """
-        if not self._codes:
-            return number_integers(self._numbers)
-        codes = np.concatenate(self._codes)
-        self._codes.clear()
+        if not self._are_codes:
+            return integer_numbering(self.chunks)
         texts = self._book.texts()
         self._book = Codebook()
         integers = canonical_integers(texts)
         if integers is None:
-            return _in_order(texts, codes)
+            rank, distinct = _in_order(texts)
+            return rank.__getitem__, distinct
         order = np.argsort(integers)
-        return _rank(order)[codes], integers[order]
+        return _rank(order).__getitem__, integers[order]
+
+    def finish(self) -> tuple[NDArray[np.int32], NDArray[np.int64] | list[str]]:
+        """Return the number of each row's id and the distinct ids, as `numbering` gives them; forget the rows."""
+        numbering, ids = self.numbering()
+        return np.concatenate([numbering(chunk) for chunk in self.chunks.drain()]), ids
 
 
 class WeightColumn(Column):
@@ -137,10 +153,9 @@ class WeightColumn(Column):
         Whether a negative number is a rating like any other.
     """
 
-    def __init__(self, *, allow_negative: bool) -> None:
-        super().__init__("weight")
+    def __init__(self, make_chunks: MakeChunks = lambda _: MemoryChunks(), *, allow_negative: bool) -> None:
+        super().__init__("weight", make_chunks)
         self._allow_negative = allow_negative
-        self._chunks: list[NDArray[np.float32]] = []
 
     def add(self, fields: Fields) -> None:
         """Take in a block's weights."""
@@ -154,7 +169,7 @@ class WeightColumn(Column):
             chunk = values.astype(np.float32)
         if not np.isfinite(chunk).all() or (not self._allow_negative and np.any(chunk < 0)):
             raise ValueError
-        self._chunks.append(chunk)
+        self.chunks.append(chunk)
 
     def complaint(self, text: str) -> str | None:
         """Refuse what is no finite number, and a negative one."""
@@ -172,19 +187,12 @@ class WeightColumn(Column):
             )
         return None
 
-    def finish(self) -> NDArray[np.float32]:
-        """Return the weights of all rows, and forget them."""
-        weights = np.concatenate(self._chunks)
-        self._chunks.clear()
-        return weights
-
 
 class TimeColumn(Column):
     """Times: numbers as they are, ISO 8601 dates as seconds since 1970 (UTC where they name no zone)."""
 
-    def __init__(self) -> None:
-        super().__init__("time")
-        self._chunks: list[NDArray[np.float64]] = []
+    def __init__(self, make_chunks: MakeChunks = lambda _: MemoryChunks()) -> None:
+        super().__init__("time", make_chunks)
 
     def add(self, fields: Fields) -> None:
         """Take in a block's times."""
@@ -193,7 +201,7 @@ class TimeColumn(Column):
             values = fields.decimals()
         if values is None:
             values = _times(fields.texts())
-        self._chunks.append(values.astype(np.float64, copy=False))
+        self.chunks.append(values.astype(np.float64, copy=False))
 
     def complaint(self, text: str) -> str | None:
         """Refuse what is neither a finite number nor a date."""
@@ -204,54 +212,41 @@ class TimeColumn(Column):
             "line, or name another column as the time"
         )
 
-    def finish(self) -> NDArray[np.float64]:
-        """Return the times of all rows, and forget them."""
-        times = np.concatenate(self._chunks)
-        self._chunks.clear()
-        return times
 
-
-def number_integers(chunks: list[NDArray[np.signedinteger]]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def integer_numbering(chunks: Iterable[NDArray[np.signedinteger]]) -> tuple[Numbering, NDArray[np.int64]]:
     """Give distinct integers their numbers in ascending order.
 
     Parameters
     ----------
-    chunks : list of ndarray
-        The integers; the list is emptied on the way, so that they need not be held twice.
+    chunks : iterable of ndarray
+        The integers, walked several times.
 
     Returns
     -------
-    codes : ndarray of int32
-        For each integer, its number.
+    numbering : callable
+        Gives the numbers of such integers.
     ids : ndarray of int64
         The distinct integers, ascending.
     """
-    n = sum(chunk.size for chunk in chunks)
-    low = min(int(chunk.min()) for chunk in chunks if chunk.size)
-    span = max(int(chunk.max()) for chunk in chunks if chunk.size) - low + 1
-    codes = np.empty(n, dtype=np.int32)
-    if span <= _SPARSE_RANGE * n:
+    bounds = [(chunk.size, int(chunk.min()), int(chunk.max())) for chunk in chunks if chunk.size]
+    n, low = sum(size for size, _, _ in bounds), min(least for _, least, _ in bounds)
+    span = max(most for _, _, most in bounds) - low + 1
+    if span <= min(_SPARSE_RANGE * n, _WIDEST_RANGE):
         present = np.zeros(span, dtype=np.bool_)
         for chunk in chunks:
             present[chunk - low] = True
-        ids = np.flatnonzero(present) + low
         rank = np.cumsum(present, dtype=np.int32) - np.int32(1)
-    else:
-        ids = np.unique(np.concatenate([np.unique(chunk) for chunk in chunks])).astype(np.int64)
-        rank = None
-    end = n
-    while chunks:
-        chunk = chunks.pop()
-        codes[end - chunk.size : end] = np.searchsorted(ids, chunk) if rank is None else rank[chunk - low]
-        end -= chunk.size
-    return codes, ids
+        return lambda chunk: rank[chunk - low], np.flatnonzero(present) + low
+    ids = _distinct(chunks)
+    return lambda chunk: np.searchsorted(ids, chunk).astype(np.int32), ids
 
 
 def number_texts(texts: list[str]) -> tuple[NDArray[np.int32], list[str]]:
-    """Give distinct strings their numbers in ascending order, as `number_integers` does integers."""
+    """Return the numbers of strings in the ascending order of the distinct ones, and those."""
     code_of: defaultdict[str, int] = defaultdict(count().__next__)
     codes = np.fromiter(map(code_of.__getitem__, texts), dtype=np.int32, count=len(texts))
-    return _in_order(list(code_of), codes)
+    rank, distinct = _in_order(list(code_of))
+    return rank[codes], distinct
 
 
 def canonical_integers(texts: Sequence[str]) -> NDArray[np.int64] | None:
@@ -305,10 +300,22 @@ def _narrow(numbers: NDArray[np.int64]) -> NDArray[np.signedinteger]:
     return numbers.astype(np.int32) if fits else numbers
 
 
-def _in_order(distinct: list[str], codes: NDArray[np.int32]) -> tuple[NDArray[np.int32], list[str]]:
-    """Renumber codes so that they ascend with the texts that they stand for."""
+def _distinct(chunks: Iterable[NDArray[np.signedinteger]]) -> NDArray[np.int64]:
+    """Return distinct integers, ascending; what is held on the way grows with them alone."""
+    ids = np.empty(0, np.int64)
+    gathered: list[NDArray[np.int64]] = []
+    for chunk in chunks:
+        gathered.append(np.unique(chunk).astype(np.int64))
+        if sum(map(len, gathered)) > max(len(ids), _LEAST_DISTINCT):
+            ids = np.unique(np.concatenate([ids, *gathered]))
+            gathered.clear()
+    return np.unique(np.concatenate([ids, *gathered]))
+
+
+def _in_order(distinct: list[str]) -> tuple[NDArray[np.int32], list[str]]:
+    """Return the place of each text among them all, and all in ascending order."""
     order = sorted(range(len(distinct)), key=distinct.__getitem__)
-    return _rank(np.array(order))[codes], [distinct[at] for at in order]
+    return _rank(np.array(order)), [distinct[at] for at in order]
 
 
 def _rank(order: NDArray[np.int64]) -> NDArray[np.int32]:

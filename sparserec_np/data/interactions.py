@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from sparserec_np.data.arrays import id_array, number_array, number_ids, weight_array
 from sparserec_np.data.folder import read_folder, write_folder
 from sparserec_np.data.pairs import NO_WEIGHT, Ids, Rows, canonical_csr, make_pairs
-from sparserec_np.data.reader import read_table
+from sparserec_np.data.reader import Table, read_table
 from sparserec_np.data.sniff import SEPARATORS, ColumnChoice
 from sparserec_np.errors import DataError
 from sparserec_np.runtime.ids import IdMap
@@ -50,6 +50,22 @@ class ReadSummary:
     columns: dict[str, str] = field(default_factory=dict)
     separator: str | None = None
     header: bool | None = None
+
+    @classmethod
+    def of_table(cls, table: Table) -> ReadSummary:
+        """Say what was read from a file."""
+        layout = table.layout
+        names = {
+            role: layout.header[position] if layout.header else f"column {position + 1}"
+            for role, position in layout.columns.items()
+        }
+        return cls(
+            source=table.source,
+            n_rows=table.n_rows,
+            columns=names,
+            separator=SEPARATORS.get(layout.separator, repr(layout.separator)),
+            header=layout.header is not None,
+        )
 
     @classmethod
     def from_plain(cls, plain: Any, source: str) -> ReadSummary:
@@ -187,19 +203,7 @@ class Interactions:
         """
         choices = {"user": user, "item": item, "weight": weight, "time": time}
         table = read_table(path, choices, sep=sep, header=header, allow_negative=min_rating is not None)
-        layout = table.layout
-        names = {
-            role: layout.header[position] if layout.header else f"column {position + 1}"
-            for role, position in layout.columns.items()
-        }
-        summary = ReadSummary(
-            source=table.source,
-            n_rows=len(table.rows),
-            columns=names,
-            separator=SEPARATORS.get(layout.separator, repr(layout.separator)),
-            header=layout.header is not None,
-        )
-        return cls._from_rows(table.rows, table.user_ids, table.item_ids, min_rating, summary)
+        return cls._from_rows(*table.rows(), min_rating, ReadSummary.of_table(table))
 
     @classmethod
     def from_arrays(

@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import NoReturn
 
+import numpy as np
+
 from sparserec_np.data.arrow import LONGER, ArrowBlock, ArrowSplitter, pyarrow_csv
 from sparserec_np.data.blocks import CarefulBlock, FastBlock, LineFeed, split_fast
-from sparserec_np.data.columns import Column, IdColumn, TimeColumn, WeightColumn
+from sparserec_np.data.chunks import MemoryChunks
+from sparserec_np.data.columns import Column, IdColumn, MakeChunks, TimeColumn, WeightColumn
 from sparserec_np.data.pairs import Ids, Rows
 from sparserec_np.data.sniff import (
     BLANKS,
@@ -47,17 +50,33 @@ class Table:
         What messages call the file.
     layout : Layout
         How it is laid out.
-    rows : Rows
-        Users and items by number, weights and times.
-    user_ids, item_ids : ndarray of int64 or list of str
-        The ids, ascending.
+    n_rows : int
+        Number of rows.
+    users, items : IdColumn
+        Their ids.
+    weights : WeightColumn or None
+        Weights, where there are any.
+    times : TimeColumn or None
+        Times, where there are any.
     """
 
     source: str
     layout: Layout
-    rows: Rows
-    user_ids: Ids
-    item_ids: Ids
+    n_rows: int
+    users: IdColumn
+    items: IdColumn
+    weights: WeightColumn | None
+    times: TimeColumn | None
+
+    def rows(self) -> tuple[Rows, Ids, Ids]:
+        """Return all rows, and the ids of users and items; the columns are used up."""
+        with ThreadPoolExecutor(2) as pool:  # NumPy releases the interpreter where arrays are long
+            (users, user_ids), (items, item_ids) = pool.map(IdColumn.finish, (self.users, self.items))
+        weights, times = (
+            None if column is None else np.concatenate(list(column.chunks.drain()))
+            for column in (self.weights, self.times)
+        )
+        return Rows(users, items, weights, times), user_ids, item_ids
 
 
 def read_table(
@@ -67,6 +86,7 @@ def read_table(
     sep: str | None = None,
     header: bool | None = None,
     allow_negative: bool = False,
+    make_chunks: MakeChunks = lambda _: MemoryChunks(),
 ) -> Table:
     """Read the columns of an interactions file.
 
@@ -82,6 +102,8 @@ def read_table(
         Whether the first line holds names; found out by default.
     allow_negative : bool
         Whether a weight may be negative.
+    make_chunks : callable
+        Makes what holds the values of a column.
 
     Returns
     -------
@@ -95,7 +117,7 @@ def read_table(
     if sep is not None and (not sep or sep in ('"', "\n", "\r")):
         raise SettingError(f"sep is {sep!r}; expected a separator such as ',', '\\t', ';', '::' or ' '")
     with Source(path, LONGER if pyarrow_csv() is not None else 1) as source:
-        return _Reader(source, choices, sep, header, allow_negative).read()
+        return _Reader(source, choices, sep, header, allow_negative, make_chunks).read()
 
 
 class _Reader:
@@ -108,6 +130,7 @@ class _Reader:
         sep: str | None,
         header: bool | None,
         allow_negative: bool,
+        make_chunks: MakeChunks,
     ) -> None:
         self._name = source.name
         # Reading and unpacking release the interpreter: they go on beside the parsing.
@@ -121,10 +144,10 @@ class _Reader:
             line, first = line + 1, first[first.index(b"\n") + 1 :]
         self._blocks = chain([(line, first)], self._blocks)
         self._arrow = ArrowSplitter(self._layout)
-        self._users = IdColumn("user")
-        self._items = IdColumn("item")
-        self._weights = WeightColumn(allow_negative=allow_negative)
-        self._times = TimeColumn()
+        self._users = IdColumn("user", make_chunks)
+        self._items = IdColumn("item", make_chunks)
+        self._weights = WeightColumn(make_chunks, allow_negative=allow_negative)
+        self._times = TimeColumn(make_chunks)
         columns: tuple[Column, ...] = (self._users, self._items, self._weights, self._times)
         self._columns = [column for column in columns if column.role in self._layout.columns]
 
@@ -145,13 +168,15 @@ class _Reader:
                 f"{self._name}, line {line}: found a header and nothing after it; expected a line for "
                 "each interaction; add them, or give header=False if the one line is no header"
             )
-        with ThreadPoolExecutor(2) as pool:  # NumPy releases the interpreter where arrays are long
-            finished = {column.role: pool.submit(column.finish) for column in self._columns}
-        (users, user_ids), (items, item_ids) = finished["user"].result(), finished["item"].result()
-        weights, times = (
-            finished[role].result() if role in finished else None for role in ("weight", "time")
+        return Table(
+            self._name,
+            self._layout,
+            n_rows,
+            self._users,
+            self._items,
+            self._weights if self._weights in self._columns else None,
+            self._times if self._times in self._columns else None,
         )
-        return Table(self._name, self._layout, Rows(users, items, weights, times), user_ids, item_ids)
 
     def _split(self, raw: bytes, line: int) -> ArrowBlock | FastBlock | CarefulBlock:
         """Split a block in the fastest way that is right for it."""

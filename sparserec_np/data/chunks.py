@@ -1,0 +1,74 @@
+"""Long columns as the chunks that they came in: held in memory, or kept in a file."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Chunks(Protocol):
+    """Arrays of one dimension, one behind the other."""
+
+    def append(self, chunk: NDArray[Any]) -> None:
+        """Add an array."""
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        """Walk them, first to last."""
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+
+    def drain(self) -> Iterator[NDArray[Any]]:
+        """Walk them for the last time: each is forgotten once it was handed out."""
+
+
+class MemoryChunks(deque[NDArray[Any]]):
+    """Arrays held in memory."""
+
+    def drain(self) -> Iterator[NDArray[Any]]:
+        """Walk them for the last time: each is forgotten once it was handed out."""
+        while self:
+            yield self.popleft()
+
+
+class FileChunks:
+    """Arrays kept in a file, so that there may be more of them than fit into memory.
+
+    Parameters
+    ----------
+    path : Path
+        The file, which is made with the first of them and removed when they are drained.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._kept: list[tuple[np.dtype[Any], int]] = []
+
+    def append(self, chunk: NDArray[Any]) -> None:
+        """Add an array."""
+        with open(self._path, "ab") as file:
+            file.write(np.ascontiguousarray(chunk).data)
+        self._kept.append((chunk.dtype, chunk.size))
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        """Walk them, first to last."""
+        if self._kept:
+            with open(self._path, "rb") as file:
+                for kind, size in self._kept:
+                    chunk = np.empty(size, kind)
+                    file.readinto(memoryview(chunk).cast("B"))
+                    yield chunk
+
+    def __bool__(self) -> bool:
+        return bool(self._kept)
+
+    def drain(self) -> Iterator[NDArray[Any]]:
+        """Walk them for the last time: the file is removed at the end."""
+        yield from self
+        self._kept.clear()
+        self._path.unlink(missing_ok=True)
