@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .interactions import read, reading_options, stem
+from .interactions import read, reading_keywords, reading_options, stem
 from .output import examples
+
+if TYPE_CHECKING:
+    from sparserec_np.data import Conversion, Interactions
 
 
 @click.command(
@@ -30,16 +33,21 @@ def command(data: str, output: Path | None, force: bool, **reading: Any) -> None
     """Read the file of interactions DATA, "-" for standard input, into a folder of arrays.
 
     Wherever a file of interactions is expected the folder may be given. It opens at once, and is read as it
-    is needed, so that it may be larger than the memory.
+    is needed, so that it may be larger than the memory; so may DATA: beside the ids, some millions of rows
+    are held at a time, the others in temporary files beside the folder.
     """
+    from sparserec_np.data import convert_csv
     from sparserec_np.data.folder import check_target
 
     path = Path(f"{stem(data)}.interactions") if output is None else output
     check_target(path, force, "--force")
-    interactions = read(data, **reading)
-    interactions.to_dir(path, replace=force)
-    click.echo(f"{interactions.summary}")
+    made: Conversion | Interactions
+    if data != "-" and Path(data).is_dir():
+        made = read(data, **reading)
+        made.to_dir(path, replace=force)
+    else:
+        made = convert_csv(data, path, **reading_keywords(**reading), replace=force)
+    click.echo(f"{made.summary}")
     click.echo(
-        f"{interactions.n_users:,} users, {interactions.n_items:,} items, "
-        f"{interactions.n_interactions:,} interactions: {path}"
+        f"{made.n_users:,} users, {made.n_items:,} items, {made.n_interactions:,} interactions: {path}"
     )

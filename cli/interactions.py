@@ -59,15 +59,18 @@ def read(path: str, **options: Any) -> Interactions:
             flag = given[0].replace("_", "-")
             raise click.UsageError(f"--{flag} says how to read a file; the folder {path} was made from one")
         return Interactions.from_dir(path)
-    choices = {role: _position_or_name(options[f"{role}_column"]) for role in _COLUMNS}
+    return Interactions.from_csv(path, **reading_keywords(**options))
+
+
+def reading_keywords(**options: Any) -> dict[str, Any]:
+    """Return the options of reading as the keywords of `Interactions.from_csv`."""
     sep = options["sep"]
-    return Interactions.from_csv(
-        path,
-        **choices,
-        sep=_SEPARATORS.get(sep, sep),
-        header=options["header"],
-        min_rating=options["min_rating"],
-    )
+    return {
+        **{role: _position_or_name(options[f"{role}_column"]) for role in _COLUMNS},
+        "sep": _SEPARATORS.get(sep, sep),
+        "header": options["header"],
+        "min_rating": options["min_rating"],
+    }
 
 
 def stem(path: str) -> str:

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from sparserec_np.data.conversion import Conversion, convert_csv
 from sparserec_np.data.interactions import Interactions, ReadSummary
 from sparserec_np.data.splits import split_last, split_random
 from sparserec_np.data.synthetic import make_interactions
 
-__all__ = ["Interactions", "ReadSummary", "make_interactions", "split_last", "split_random"]
+__all__ = [
+    "Conversion",
+    "Interactions",
+    "ReadSummary",
+    "convert_csv",
+    "make_interactions",
+    "split_last",
+    "split_random",
+]

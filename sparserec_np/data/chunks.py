@@ -20,11 +20,11 @@ class Chunks(Protocol):
     def __iter__(self) -> Iterator[NDArray[Any]]:
         """Walk them, first to last."""
 
-    def __bool__(self) -> bool:
-        """Whether there are any."""
-
     def drain(self) -> Iterator[NDArray[Any]]:
         """Walk them for the last time: each is forgotten once it was handed out."""
+
+    def clear(self) -> None:
+        """Forget them."""
 
 
 class MemoryChunks(deque[NDArray[Any]]):
@@ -64,11 +64,12 @@ class FileChunks:
                     file.readinto(memoryview(chunk).cast("B"))
                     yield chunk
 
-    def __bool__(self) -> bool:
-        return bool(self._kept)
-
     def drain(self) -> Iterator[NDArray[Any]]:
         """Walk them for the last time: the file is removed at the end."""
         yield from self
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget them, and remove the file."""
         self._kept.clear()
         self._path.unlink(missing_ok=True)

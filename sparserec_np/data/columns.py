@@ -139,7 +139,7 @@ class IdColumn(Column):
         return _rank(order).__getitem__, integers[order]
 
     def finish(self) -> tuple[NDArray[np.int32], NDArray[np.int64] | list[str]]:
-        """Return the number of each row's id and the distinct ids, as `numbering` gives them; forget the rows."""
+        """Return each row's number and the distinct ids, as `numbering` gives them; forget the rows."""
         numbering, ids = self.numbering()
         return np.concatenate([numbering(chunk) for chunk in self.chunks.drain()]), ids
 

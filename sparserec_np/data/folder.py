@@ -19,6 +19,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,30 +85,33 @@ def write_folder(
     OSError
         If the folder cannot be written.
     """
-    path = path.absolute()
-    check_target(path, replace)
-    header = {
-        "format": FORMAT,
-        "version": VERSION,
-        "n_users": len(ids["user"]),
-        "n_items": len(ids["item"]),
-        "n_interactions": len(arrays["items"]),
-        "ids": {role: ids[role].encoding for role in _ROLES},
-        **extra,
-    }
-    for role in _ROLES:
-        arrays = arrays | {f"{role}_ids.{part}": array for part, array in ids[role].tensors().items()}
-    header["arrays"] = {
-        name: {"dtype": array.dtype.name, "length": len(array)} for name, array in arrays.items()
-    }
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-    try:
+    with new_folder(path, replace=replace) as folder:
         for name, array in arrays.items():
             with open(folder / f"{name}.npy", "wb") as file:
                 np.save(file, array, allow_pickle=False)
-                file.flush()
+        described = {name: (array.dtype, len(array)) for name, array in arrays.items()}
+        write_rest(folder, described, ids, extra)
+
+
+@contextmanager
+def new_folder(path: Path, *, replace: bool) -> Iterator[Path]:
+    """Make a folder under another name, which gets its own once it is filled; nothing is left on an error.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; its parent exists.
+    replace : bool
+        Whether a folder of interactions that is there already may be replaced.
+    """
+    path = path.absolute()
+    check_target(path, replace)
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    try:
+        yield folder
+        for entry in folder.iterdir():
+            with open(entry, "rb+") as file:
                 os.fsync(file.fileno())
-        (folder / HEADER).write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
         umask = os.umask(0)
         os.umask(umask)
         folder.chmod(0o777 & ~umask)  # mkdtemp lets nobody else in
@@ -121,6 +125,44 @@ def write_folder(
         shutil.rmtree(folder, ignore_errors=True)
         raise
     shutil.rmtree(path / "replaced", ignore_errors=True)
+
+
+def write_rest(
+    folder: Path,
+    described: Mapping[str, tuple[np.dtype[Any], int]],
+    ids: Mapping[str, IdMap],
+    extra: Mapping[str, Any],
+) -> None:
+    """Write what belongs to the arrays in a folder: the ids and the header.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the arrays are.
+    described : mapping of str to (dtype, int)
+        Type and length of each array.
+    ids, extra
+        As for `write_folder`.
+    """
+    described = dict(described)
+    for role in _ROLES:
+        for part, array in ids[role].tensors().items():
+            name = f"{role}_ids.{part}"
+            np.save(folder / f"{name}.npy", array, allow_pickle=False)
+            described[name] = (array.dtype, len(array))
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "n_users": len(ids["user"]),
+        "n_items": len(ids["item"]),
+        "n_interactions": described["items"][1],
+        "ids": {role: ids[role].encoding for role in _ROLES},
+        **extra,
+        "arrays": {
+            name: {"dtype": dtype.name, "length": length} for name, (dtype, length) in described.items()
+        },
+    }
+    (folder / HEADER).write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
 
 
 def read_folder(path: Path) -> tuple[Arrays, dict[str, IdMap], dict[str, Any]]:

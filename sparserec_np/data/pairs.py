@@ -161,13 +161,11 @@ def make_pairs(rows: Rows, user_ids: Ids, item_ids: Ids, min_rating: float | Non
     merged, without_weight = rows.merge(indptr)
     if without_weight:
         if not rows.items.size:
-            raise DataError(
-                f"{source}: all weights are 0; expected some above; correct them, or leave them out"
-            )
+            raise all_zero(source)
         dropped[NO_WEIGHT] = without_weight
     lengths = np.diff(indptr)
     if not lengths.all():
-        user_ids = _chosen(user_ids, lengths > 0)
+        user_ids = chosen_ids(user_ids, lengths > 0)
         indptr = np.append(0, indptr[1:][lengths > 0])
     rows.items, item_ids = _leave_out_absent(rows.items, item_ids)
     data = np.ones(rows.items.size, dtype=np.float32) if rows.weights is None else rows.weights
@@ -202,22 +200,37 @@ def stable_order(codes: NDArray[np.int32], n_codes: int) -> NDArray[np.signedint
 
 def _drop_low(rows: Rows, min_rating: float, source: str) -> int:
     if rows.weights is None:
-        raise SettingError(
-            f"min_rating is {min_rating:g}, but {source} has no ratings; leave min_rating out, or say which "
-            "column is the weight"
-        )
+        raise no_ratings(min_rating, source)
     # In the ratings' own precision: a 3.7 that was read is not below 3.7.
     keep = rows.weights >= np.float32(min_rating)
     n_low = keep.size - int(np.count_nonzero(keep))
     if n_low == keep.size:
-        raise DataError(
-            f"{source}: all {n_low} ratings are below {min_rating:g}, the highest is {rows.weights.max():g}; "
-            "expected some at least so high; lower min_rating"
-        )
+        raise all_low(n_low, float(rows.weights.max()), min_rating, source)
     rows.weights = None
     if n_low:
         rows.take(keep)
     return n_low
+
+
+def no_ratings(min_rating: float, source: str) -> SettingError:
+    """Say that ratings are asked for where there are none."""
+    return SettingError(
+        f"min_rating is {min_rating:g}, but {source} has no ratings; leave min_rating out, or say which "
+        "column is the weight"
+    )
+
+
+def all_low(n_low: int, highest: float, min_rating: float, source: str) -> DataError:
+    """Say that no rating is high enough."""
+    return DataError(
+        f"{source}: all {n_low} ratings are below {min_rating:g}, the highest is {highest:g}; "
+        "expected some at least so high; lower min_rating"
+    )
+
+
+def all_zero(source: str) -> DataError:
+    """Say that no weight is above 0."""
+    return DataError(f"{source}: all weights are 0; expected some above; correct them, or leave them out")
 
 
 def _leave_out_absent(codes: NDArray[np.int32], ids: Ids) -> tuple[NDArray[np.int32], Ids]:
@@ -226,10 +239,11 @@ def _leave_out_absent(codes: NDArray[np.int32], ids: Ids) -> tuple[NDArray[np.in
     if present.all():
         return codes, ids
     rank = np.cumsum(present, dtype=np.int32) - np.int32(1)
-    return rank[codes], _chosen(ids, present)
+    return rank[codes], chosen_ids(ids, present)
 
 
-def _chosen(ids: Ids, chosen: NDArray[np.bool_]) -> Ids:
+def chosen_ids(ids: Ids, chosen: NDArray[np.bool_]) -> Ids:
+    """Return the ids that a mask names."""
     return ids[chosen] if isinstance(ids, np.ndarray) else list(compress(ids, chosen.tolist()))
 
 
