@@ -154,7 +154,7 @@ def _is_doubtful(data: bytes) -> bool:
 
 def _are_canonical(data: bytes, separator: str) -> bool:
     """Whether no field begins with a blank, a sign or a zero that is lost in a number: 7 is not 007."""
-    return not has_leading(np.frombuffer(b"\n" + data, np.uint8), np.uint8(ord(separator)))
+    return not has_leading(np.frombuffer(data, np.uint8), np.uint8(ord(separator)))
 
 
 def _values(column: Any, kind: Any) -> NDArray[Any]:

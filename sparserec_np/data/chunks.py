@@ -61,7 +61,7 @@ class FileChunks:
             with open(self._path, "rb") as file:
                 for kind, size in self._kept:
                     chunk = np.empty(size, kind)
-                    file.readinto(memoryview(chunk).cast("B"))
+                    file.readinto(chunk.data)
                     yield chunk
 
     def drain(self) -> Iterator[NDArray[Any]]:

@@ -142,8 +142,10 @@ class _Reader:
         self._separators = (self._layout.separator,)
         if self._layout.header:
             line, first = line + 1, first[first.index(b"\n") + 1 :]
-        self._blocks = chain([(line, first)], self._blocks)
         self._arrow = ArrowSplitter(self._layout)
+        # So does splitting.
+        pieces = map(self._split_fast, chain([(line, first)], self._blocks))
+        self._pieces = ahead(pieces) if source.is_file else pieces
         self._users = IdColumn("user", make_chunks)
         self._items = IdColumn("item", make_chunks)
         self._weights = WeightColumn(make_chunks, allow_negative=allow_negative)
@@ -155,14 +157,15 @@ class _Reader:
         """Read to the end."""
         n_rows = 0
         line = 1
-        for line, raw in self._blocks:
-            block = self._split(raw, line)
-            try:
-                self._add(block)
-            except ValueError:
-                careful = block if isinstance(block, CarefulBlock) else self._split_carefully(raw, line)
-                self._blame(careful)
-            n_rows += block.n_rows
+        with ThreadPoolExecutor(2) as pool:
+            for line, raw, fast in self._pieces:
+                block = fast or self._split_carefully(raw, line)
+                try:
+                    self._add(block, pool)
+                except ValueError:
+                    careful = block if isinstance(block, CarefulBlock) else self._split_carefully(raw, line)
+                    self._blame(careful)
+                n_rows += block.n_rows
         if not n_rows:
             raise DataError(
                 f"{self._name}, line {line}: found a header and nothing after it; expected a line for "
@@ -178,18 +181,20 @@ class _Reader:
             self._times if self._times in self._columns else None,
         )
 
-    def _split(self, raw: bytes, line: int) -> ArrowBlock | FastBlock | CarefulBlock:
-        """Split a block in the fastest way that is right for it."""
-        fast = self._arrow.split(raw) or split_fast(raw, self._layout)
-        return fast or self._split_carefully(raw, line)
+    def _split_fast(self, piece: tuple[int, bytes]) -> tuple[int, bytes, ArrowBlock | FastBlock | None]:
+        """Split a block in the fastest way that is right for it; None where that needs care."""
+        line, raw = piece
+        return line, raw, self._arrow.split(raw) or split_fast(raw, self._layout)
 
-    def _add(self, block: ArrowBlock | FastBlock | CarefulBlock) -> None:
+    def _add(self, block: ArrowBlock | FastBlock | CarefulBlock, pool: ThreadPoolExecutor) -> None:
         if block.n_rows == 0:
             return
         if isinstance(block, CarefulBlock) and any(len(row) != self._layout.n_fields for row in block.rows):
             raise ValueError
-        for column in self._columns:
-            column.add(block.fields(self._layout.columns[column.role]))
+        fields = [block.fields(self._layout.columns[column.role]) for column in self._columns]
+        added = [pool.submit(column.add, part) for column, part in zip(self._columns, fields, strict=True)]
+        for one in added:
+            one.result()
 
     def _first_block(self) -> tuple[int, bytes]:
         """Return the first block that says something, from the line on which it does."""
@@ -248,7 +253,7 @@ class _Reader:
         return block
 
     def _more_text(self) -> str | None:
-        line, raw = next(self._blocks, (0, b""))
+        line, raw, _ = next(self._pieces, (0, b"", None))
         return self._decode(raw, line) or None
 
     def _decode(self, raw: bytes, line: int) -> str:

@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import IO, cast
+from typing import IO, TypeVar, cast
 
 from sparserec_np.errors import DataError
 
 BLOCK_BYTES = 1 << 20
 """Size of a block: large enough to hide Python's overhead, small enough to stay in cache."""
+
+_Thing = TypeVar("_Thing")
 
 _LONGEST_LINE = 64 << 20
 _BOM = b"\xef\xbb\xbf"
@@ -89,7 +91,7 @@ class Source:
                 data = data.removeprefix(_BOM)
             cut = data.rfind(b"\n") + 1
             if cut:
-                block = rest + data[:cut]
+                block = b"".join((rest, memoryview(data)[:cut]))
                 yield n_lines + 1, block
                 n_lines += block.count(b"\n")
                 rest = data[cut:]
@@ -131,10 +133,10 @@ class Source:
                 )
 
 
-def ahead(blocks: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-    """Yield blocks, each while the next one is being read by another thread."""
-    with ThreadPoolExecutor(1) as reader:
-        following = reader.submit(next, blocks, None)
-        while (block := following.result()) is not None:
-            following = reader.submit(next, blocks, None)
-            yield block
+def ahead(things: Iterator[_Thing]) -> Iterator[_Thing]:
+    """Yield things, each while the next one is being made by another thread."""
+    with ThreadPoolExecutor(1) as maker:
+        following = maker.submit(next, things, None)
+        while (thing := following.result()) is not None:
+            following = maker.submit(next, things, None)
+            yield thing

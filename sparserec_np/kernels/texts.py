@@ -129,14 +129,15 @@ def has_leading(data, separator):
     Parameters
     ----------
     data : (n,) uint8
-        Lines, behind a newline.
+        Lines.
     separator : uint8
     """
-    found = np.uint8(0)
-    for at in range(1, len(data) - 1):
-        before, here, after = data[at - 1], data[at], data[at + 1]
+    found, before = np.uint8(0), np.uint8(10)
+    for at in range(len(data) - 1):
+        here, after = data[at], data[at + 1]
         begins = np.uint8(before == 10) | np.uint8(before == separator)
         zero = np.uint8(here == 48) & np.uint8(after >= 48) & np.uint8(after != separator)
         other = np.uint8(here == 32) | np.uint8(here == 9) | np.uint8(here == 43) | np.uint8(here == 45)
         found |= begins & (zero | (other & np.uint8(here != separator)))
+        before = here
     return found != 0
