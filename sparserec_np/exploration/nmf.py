@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from sparserec_np.exploration.blockwise import Core, ItemBlocks, UserBlocks, gram, is_large, strongest_table
 from sparserec_np.exploration.masks import normalised_interactions, strongest_entries
 from sparserec_np.exploration.spectral import spectral_factors
 from sparserec_np.kernels.workers import Workers
@@ -85,6 +88,9 @@ def nmf_tables(
 ) -> tuple[SparseTable, SparseTable]:
     """Tables that store the strongest entries of a nonnegative factorisation, with its values.
 
+    Factors that would be too large to be held dense are made by way of a core of the most frequent users and
+    items; see `sparserec_np.exploration.blockwise`.
+
     Rows are scaled to length 1 before they compete: what counts is which few columns describe a row, and
     rare users and items have nearly as much right to theirs as popular ones.
 
@@ -107,21 +113,98 @@ def nmf_tables(
     """
     from threadpoolctl import threadpool_limits
 
+    degrees = (np.diff(user_items.indptr), np.bincount(user_items.indices, minlength=user_items.shape[1]))
     # With more than one BLAS thread the factors' last bits would depend on the number of threads.
     with threadpool_limits(1):
-        factors = nmf_factors(user_items, dim, rng)
+        if is_large(user_items.shape, dim):
+            return _folded_tables(user_items, dim, budget, degrees, rng, workers)
+        return _whole_tables(user_items, dim, budget, degrees, rng)
+
+
+def _whole_tables(
+    user_items: sparse.csr_array,
+    dim: int,
+    budget: tuple[int, int],
+    degrees: tuple[npt.NDArray[Any], npt.NDArray[Any]],
+    rng: np.random.Generator,
+) -> tuple[SparseTable, SparseTable]:
+    """Factorise everything, then choose."""
     tables = []
-    degrees = (np.diff(user_items.indptr), np.bincount(user_items.indices, minlength=user_items.shape[1]))
-    for factor, n, degree in zip(factors, budget, degrees, strict=True):
-        lengths = np.linalg.norm(factor, axis=1, keepdims=True)
-        factor /= np.where(lengths > 0, lengths, 1)
-        weights = np.maximum(degree, 1).astype(np.float32) ** _POPULARITY_POWER
-        positions = strongest_entries(factor * weights[:, None], n, degree > 0, rng)
+    for factor, n, degree in zip(nmf_factors(user_items, dim, rng), budget, degrees, strict=True):
+        scores = _unit_rows(factor) * _row_weights(degree)
+        positions = strongest_entries(scores, n, degree > 0, rng)
         table = SparseTable.from_positions(positions, factor.shape)
         table.data[:] = factor.reshape(-1)[positions]
-        # Entries that the factorisation left at 0 need a start from which both tables can move.
-        unset = table.data == 0
-        typical = np.sqrt(np.mean(table.data[~unset] ** 2)) if not unset.all() else 1.0
-        table.data[unset] = 0.1 * typical * rng.standard_normal(np.count_nonzero(unset))
+        _start_zeros(table, rng)
         tables.append(table)
     return tables[0], tables[1]
+
+
+def _folded_tables(
+    user_items: sparse.csr_array,
+    dim: int,
+    budget: tuple[int, int],
+    degrees: tuple[npt.NDArray[Any], npt.NDArray[Any]],
+    rng: np.random.Generator,
+    workers: Workers,
+) -> tuple[SparseTable, SparseTable]:
+    """Factorise the core; fold all users into its items, and all items into the users' entries."""
+    core = Core(user_items, dim)
+    _, factors = nmf_factors(core.user_items, dim, rng)
+    # A user's own number of interactions scales a row that is scaled to length 1 later.
+    sums: Any = UserBlocks(user_items, core.items, factors, np.maximum(degrees[1], 1.0) ** -0.5)
+    inner = factors.T @ factors
+    users = _strongest_rows(sums, inner, dim, budget[0], degrees[0], rng)
+    sums = ItemBlocks(user_items, users, np.maximum(degrees[0], 1.0) ** -0.5, workers)
+    items = _strongest_rows(sums, gram(users), dim, budget[1], degrees[1], rng)
+    _start_zeros(users, rng)
+    _start_zeros(items, rng)
+    return users, items
+
+
+def _strongest_rows(
+    sums: Callable[[int, int], npt.NDArray[np.float32]],
+    inner: npt.NDArray[np.float32],
+    dim: int,
+    n: int,
+    degree: npt.NDArray[Any],
+    rng: np.random.Generator,
+) -> SparseTable:
+    """Make one table of factors that fit ``sums``, products of the interactions with the other factor.
+
+    ``inner`` are the inner products of that factor's columns. It stays as it is, so that each row is a
+    nonnegative least squares problem by itself, which the same multiplicative updates go at.
+    """
+
+    def offer(start: int, stop: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        wanted = sums(start, stop)
+        rows = wanted.copy()
+        for _ in range(_ROUNDS):
+            expected = rows @ inner
+            np.maximum(expected, np.finfo(np.float32).tiny, out=expected)
+            rows *= wanted
+            rows /= expected
+        return _unit_rows(rows), rows * _row_weights(degree[start:stop])
+
+    return strongest_table(offer, (len(degree), dim), n, degree > 0, rng)
+
+
+def _start_zeros(table: SparseTable, rng: np.random.Generator) -> None:
+    """Give entries that the factorisation left at 0 a start from which both tables can move."""
+    unset = table.data == 0
+    if unset.any():
+        typical = np.sqrt(np.mean(table.data[~unset] ** 2)) if not unset.all() else 1.0
+        table.data[unset] = 0.1 * typical * rng.standard_normal(np.count_nonzero(unset))
+
+
+def _unit_rows(factor: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Scale rows to length 1, in place; those of zeros stay as they are."""
+    lengths = np.linalg.norm(factor, axis=1, keepdims=True)
+    factor /= np.where(lengths > 0, lengths, 1)
+    return factor
+
+
+def _row_weights(degree: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """By what the scores of rows with so many interactions are multiplied; a column."""
+    weights: npt.NDArray[np.float32] = np.maximum(degree, 1).astype(np.float32) ** _POPULARITY_POWER
+    return weights[:, None]

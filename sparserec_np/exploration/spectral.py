@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from sparserec_np.exploration.blockwise import Core, ItemBlocks, UserBlocks, gram, is_large, strongest_table
 from sparserec_np.exploration.masks import normalised_interactions, strongest_entries
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.tables import SparseTable
@@ -22,6 +23,8 @@ _ROTATION_ROWS = 16_384
 _ROTATION_ROUNDS = 25
 # Popularity enters an item's row with this power: items of the same direction rank by it.
 _POPULARITY_POWER = 0.4
+# Keeps columns that few users have entries in from being blown up when items are folded in.
+_RIDGE = 1e-2
 
 
 def singular_items(
@@ -123,11 +126,14 @@ def spectral_tables(
     Popular items get more entries: what an entry is worth is its share in the scores of all who meet it.
     A user is what the whole factors of their history propagate to them, each item's over the root of its
     popularity, scaled to length 1 as in `nmf_tables`; all users compete for their entries as equals.
-    Arguments as in `nmf_tables`; with a budget of 0 the user table is empty.
+    Arguments as in `nmf_tables`; with a budget of 0 the user table is empty. Factors that would be too large
+    to be held dense are made by way of a core of the most frequent users and items.
     """
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
+        if is_large(user_items.shape, dim):
+            return _folded_tables(user_items, dim, budget, rng, workers)
         factors = spectral_factors(user_items, dim, rng)
     degrees = np.bincount(user_items.indices, minlength=user_items.shape[1]).astype(np.float32)
     strength = np.abs(factors) * np.sqrt(degrees)[:, None]
@@ -144,4 +150,52 @@ def spectral_tables(
     positions = strongest_entries(np.abs(people), budget[0], np.diff(user_items.indptr) > 0, rng)
     users = SparseTable.from_positions(positions, people.shape)
     users.data[:] = people.reshape(-1)[positions]
+    return users, items
+
+
+def _folded_tables(
+    user_items: sparse.csr_array,
+    dim: int,
+    budget: tuple[int, int],
+    rng: np.random.Generator,
+    workers: Workers,
+) -> tuple[SparseTable, SparseTable]:
+    """Do the same from singular vectors of the core, which users and then items are folded into.
+
+    With ``P = X V`` for all users the item factors are ``Xᵀ P (Pᵀ P)⁻¹``: exactly ``V`` where ``V`` are singular
+    vectors of all, rotated or not. ``P`` is kept as the strongest entries of its rows of length 1.
+    """
+    n_users, n_items = user_items.shape
+    of_user = np.diff(user_items.indptr)
+    of_item = np.bincount(user_items.indices, minlength=n_items).astype(np.float32)
+    core = Core(user_items, dim)
+    people_of = UserBlocks(
+        user_items,
+        core.items,
+        spectral_factors(core.user_items, dim, rng),
+        np.maximum(of_item, 1) ** -0.5,
+    )
+
+    def people(start: int, stop: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        rows = people_of(start, stop)
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        rows /= np.where(lengths > 0, lengths, 1)
+        return rows, np.abs(rows)
+
+    # Items are known by their users' entries, so that these are needed where none is to be kept.
+    n_kept = budget[0] or min(budget[1], n_users * dim)
+    users = strongest_table(people, (n_users, dim), n_kept, of_user > 0, rng)
+    inner = gram(users)
+    inner[np.diag_indices(dim)] += np.float32(_RIDGE) * np.trace(inner) / dim
+    solve = np.linalg.inv(inner.astype(np.float64)).astype(np.float32)
+    sums = ItemBlocks(user_items, users, np.maximum(of_user, 1.0) ** -0.5, workers)
+
+    def items_of(start: int, stop: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        rows = sums(start, stop) @ solve
+        return rows, np.abs(rows) * np.sqrt(of_item[start:stop])[:, None]
+
+    items = strongest_table(items_of, (n_items, dim), budget[1], of_item > 0, rng)
+    items.data *= np.repeat(of_item**_POPULARITY_POWER, np.diff(items.indptr))
+    if not budget[0]:
+        users = SparseTable.from_positions(np.empty(0, dtype=np.int64), (n_users, dim))
     return users, items
