@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparserec_np.autograd import Parameter
+from sparserec_np.kernels.replacing import follow_entries
 from sparserec_np.kernels.updates import adagrad_step, adam_step, sgd_step
 from sparserec_np.tables import TableGradient, unsigned
 
@@ -60,19 +61,18 @@ class Optimizer:
             *(real(constant) for constant in self._constants()),
         )
 
-    def follow(self, origin: npt.NDArray[np.int64]) -> None:
+    def follow(self, origin: npt.NDArray[np.signedinteger[Any]]) -> None:
         """Let the state follow its entries into a new pattern; new entries get fresh state.
 
         Parameters
         ----------
-        origin : int64 array (nnz,)
+        origin : int array (nnz,)
             For each entry of the new table its number in the old one, -1 for new entries.
         """
-        old = origin >= 0
         for name, start in self._slots:
-            state = np.full(len(origin), start, dtype=self.state[name].dtype)
-            state[old] = self.state[name][origin[old]]
-            self.state[name] = state
+            old = self.state[name]
+            self.state[name] = np.empty(len(origin), dtype=old.dtype)
+            follow_entries(origin, old, old.dtype.type(start), self.state[name])
 
 
 class SGD(Optimizer):

@@ -34,7 +34,7 @@ class Scorer(Protocol):
     ) -> None:
         """Bring the tables' first values, in place, to the scale that training starts from."""
 
-    def order(self, example_users: Rows, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    def order(self, example_users: Rows, rng: np.random.Generator) -> Rows:
         """Put the examples of an epoch in order; ``example_users`` are their users, ascending."""
 
     def __call__(
@@ -63,9 +63,12 @@ class DotScorer:
         users.rescale(init_scale)
         items.rescale(init_scale)
 
-    def order(self, example_users: Rows, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    def order(self, example_users: Rows, rng: np.random.Generator) -> Rows:
         """Shuffle the examples."""
-        return rng.permutation(len(example_users))
+        n = len(example_users)
+        order = np.arange(n, dtype=np.int32 if n <= np.iinfo(np.int32).max else np.int64)
+        rng.shuffle(order)
+        return order
 
     def __call__(
         self,

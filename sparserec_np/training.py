@@ -19,6 +19,9 @@ from sparserec_np.sampling import NegativeSampler
 from sparserec_np.scorers import DotScorer, Scorer
 from sparserec_np.tables import SparseTable
 
+# Numbers that the accumulators of a table may have even where fewer entries are stored.
+_PROBE_NUMBERS = 1 << 22
+
 
 @dataclass
 class Side:
@@ -100,8 +103,11 @@ class Trainer:
         lengths = np.diff(self.examples.indptr)
         users = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
         # Who has every item gives nothing to rank: no negative exists.
-        usable = (lengths < self.examples.shape[1])[users] if self.negatives else slice(None)
-        self._columns = (users[usable], self.examples.indices[usable], self.examples.data[usable])
+        self._columns = (users, self.examples.indices, self.examples.data)
+        rankable = lengths < self.examples.shape[1]
+        if self.negatives and not rankable.all():
+            usable = rankable[users]
+            self._columns = tuple(column[usable] for column in self._columns)
         if self.grow_by == "accumulated":
             self._draw_probes()
 
@@ -165,7 +171,10 @@ class Trainer:
 
     def _draw_probes(self) -> None:
         for side in self.sides:
-            n = max(1, round(self.probe_fraction * side.parameter.table.n_rows))
+            table = side.parameter.table
+            # Beyond a few megabytes in proportion to what is stored, however wide the table is.
+            most = max(_PROBE_NUMBERS, table.nnz // 2) // table.dim
+            n = max(1, min(round(self.probe_fraction * table.n_rows), most))
             draw_probes(side.parameter, side.importance, n, self.rng)
 
     def _drop_probes(self) -> None:

@@ -19,7 +19,7 @@ from sparserec_np.exploration.selection import largest
 from sparserec_np.kernels.embedding import combine_rows
 from sparserec_np.kernels.pairs import users_by_item
 from sparserec_np.kernels.workers import Workers
-from sparserec_np.tables import SparseTable, index_dtype, unsigned
+from sparserec_np.tables import SparseTable, column_dtype, index_dtype, unsigned
 
 #: Numbers in both dense tables up to which they are made whole.
 DENSE_LIMIT = 1 << 24
@@ -112,7 +112,7 @@ def strongest_table(
     )
     room = n if limit == 0 or first is not needed else int(above[limit])
     index: Any = index_dtype(n_rows, dim, room)
-    columns, data = np.empty(room, dtype=index), np.empty(room, dtype=np.float32)
+    columns, data = np.empty(room, dtype=column_dtype(dim)), np.empty(room, dtype=np.float32)
     lengths = np.zeros(n_rows, dtype=index)
     doubtful: list[npt.NDArray[np.int64]] = []
     doubtful_scores: list[Floats] = []

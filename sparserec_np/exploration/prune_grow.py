@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sparserec_np.autograd import Parameter
-from sparserec_np.exploration.selection import largest, smallest
+from sparserec_np.exploration.selection import largest
+from sparserec_np.kernels.replacing import mark_kept, merge_entries
 from sparserec_np.tables import SparseTable
 
 
@@ -25,14 +26,14 @@ class Replacement:
     ----------
     table : SparseTable
         The new table: kept entries keep their values, grown ones start at 0.
-    origin : int64 array (nnz,)
+    origin : int array (nnz,)
         For each entry of the new table its number in the old one, -1 for grown entries.
     n_replaced : int
         Entries pruned, which is also entries grown.
     """
 
     table: SparseTable
-    origin: npt.NDArray[np.int64]
+    origin: npt.NDArray[np.signedinteger[Any]]
     n_replaced: int
 
 
@@ -86,13 +87,19 @@ def replace(parameter: Parameter, n: int) -> Replacement:
     grown = _most_wanted(parameter, min(n, table.nnz))
     n = len(grown)
     keep = np.ones(table.nnz, dtype=bool)
-    keep[smallest(np.abs(table.data), n)] = False
-    kept = np.flatnonzero(keep)
-
-    merged = np.concatenate([table.positions()[kept], grown])
-    # Two ascending runs: a stable sort merges them in linear time.
-    order = np.argsort(merged, kind="stable")
-    origin = np.concatenate([kept, np.full(n, -1)])[order]
-    new = SparseTable.from_positions(merged[order], table.shape, table.data.dtype)
-    new.data[origin >= 0] = table.data[origin[origin >= 0]]
+    if n:
+        sizes = np.abs(table.data)
+        sizes.partition(n - 1)
+        threshold = sizes[n - 1]
+        n_ties = n - np.count_nonzero(sizes[:n] < threshold)
+        del sizes
+        mark_kept(table.data, threshold, n_ties, keep)
+    new = SparseTable(
+        np.empty_like(table.indptr), np.empty_like(table.indices), np.empty_like(table.data), table.dim
+    )
+    origin = np.empty(table.nnz, dtype=table.indptr.dtype)
+    merge_entries(
+        table.indptr, table.indices, table.data, keep, grown // table.dim, grown % table.dim,
+        new.indptr, new.indices, new.data, origin,
+    )  # fmt: skip
     return Replacement(new, origin, n)

@@ -27,6 +27,11 @@ def index_dtype(n_rows: int, dim: int, nnz: int) -> type[np.signedinteger[Any]]:
     return np.int32 if max(n_rows, dim, nnz) <= np.iinfo(np.int32).max else np.int64
 
 
+def column_dtype(dim: int) -> Any:
+    """Type of the column numbers of a table: half as many bytes to keep and to fetch where they fit."""
+    return np.uint16 if dim <= 1 << 16 else np.int32
+
+
 @dataclass(eq=False)
 class SparseTable:
     """A table of ``n_rows`` embeddings of width ``dim``, stored as CSR: a pattern and its values.
@@ -35,8 +40,9 @@ class SparseTable:
     ----------
     indptr : int32 or int64 array (n_rows + 1,)
         Row ``r`` owns the stored entries ``indptr[r]:indptr[r + 1]``.
-    indices : int array of the same dtype (nnz,)
-        Columns, ascending and unique within a row, each below ``dim``.
+    indices : int array (nnz,)
+        Columns, ascending and unique within a row, each below ``dim``; uint16 where they fit and the table
+        was made here.
     data : float32 or float64 array (nnz,)
         Values. A stored entry may be 0; it exists all the same.
     dim : int
@@ -44,7 +50,7 @@ class SparseTable:
     """
 
     indptr: IntArray
-    indices: IntArray
+    indices: npt.NDArray[Any]
     data: FloatArray
     dim: int
 
@@ -81,7 +87,9 @@ class SparseTable:
     @cached_property
     def _columns(self) -> npt.NDArray[np.unsignedinteger[Any]]:
         # Half as many bytes to fetch. The pattern of a table does not change: exploring makes a new table.
-        return self.indices.astype(np.uint16) if self.dim <= 1 << 16 else unsigned(self.indices)
+        if self.dim <= 1 << 16:
+            return self.indices.astype(np.uint16, copy=False)
+        return unsigned(self.indices)
 
     @classmethod
     def from_positions(
@@ -91,7 +99,7 @@ class SparseTable:
         n_rows, dim = shape
         index = index_dtype(n_rows, dim, len(positions))
         indptr = np.searchsorted(positions, np.arange(n_rows + 1, dtype=np.int64) * dim).astype(index)
-        indices = (positions % dim).astype(index)
+        indices = (positions % dim).astype(column_dtype(dim))
         return cls(indptr, indices, np.zeros(len(positions), dtype=dtype), dim)
 
     @classmethod
@@ -116,8 +124,9 @@ class SparseTable:
         return table
 
     def to_scipy(self) -> sparse.csr_array:
-        """Return the table as a scipy CSR array that shares its memory."""
-        return sparse.csr_array((self.data, self.indices, self.indptr), shape=self.shape, copy=False)
+        """Return the table as a scipy CSR array that shares its values, and columns where scipy takes them."""
+        indices = self.indices.astype(self.indptr.dtype, copy=False)
+        return sparse.csr_array((self.data, indices, self.indptr), shape=self.shape, copy=False)
 
     def positions(self) -> IntArray:
         """``row · dim + column`` of every stored entry, ascending; int64 (nnz,)."""
@@ -144,7 +153,7 @@ class SparseTable:
             raise SettingError("row pointers must not fall, and there must be a value for each column number")
         if self.nnz and (self.indices.min() < 0 or self.indices.max() >= self.dim):
             raise SettingError(f"column numbers must lie in 0 … {self.dim - 1}")
-        rising = np.diff(self.indices) > 0
+        rising = self.indices[1:] > self.indices[:-1]
         # From one row to the next the column may fall.
         starts = self.indptr[1:-1]
         rising[starts[(starts > 0) & (starts < self.nnz)] - 1] = True

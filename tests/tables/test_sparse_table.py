@@ -33,7 +33,8 @@ def test_positions_go_there_and_back(n_rows, dim, density, seed):
     table = SparseTable.from_positions(positions, (n_rows, dim))
     table.check()
     assert table.nnz == len(positions)
-    assert table.indptr.dtype == table.indices.dtype == np.int32
+    assert table.indptr.dtype == np.int32
+    assert table.indices.dtype == np.uint16
     assert table.data.dtype == np.float32
     assert not table.data.any()
     np.testing.assert_array_equal(table.positions(), positions)
