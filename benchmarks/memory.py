@@ -62,9 +62,7 @@ def fit_implicit(name: str, pairs: Any, dim: int, epochs: int, threads: int) -> 
     return model
 
 
-def measure(
-    method: str, folder: Path, dim: int, density: float, epochs: int, threads: int
-) -> dict[str, Any]:
+def measure(method: str, folder: Path, dim: int, density: float, epochs: int, threads: int) -> dict[str, Any]:
     """Fit one method in this process, and tell what it took."""
     small = make_interactions(300, 200, 5000, random_state=0)
     _fit(method, small, dim, density, epochs, threads)

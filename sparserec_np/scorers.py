@@ -34,8 +34,8 @@ class Scorer(Protocol):
     ) -> None:
         """Bring the tables' first values, in place, to the scale that training starts from."""
 
-    def order(self, example_users: Rows, rng: np.random.Generator) -> Rows:
-        """Put the examples of an epoch in order; ``example_users`` are their users, ascending."""
+    def order(self, lengths: Rows, rng: np.random.Generator) -> Rows:
+        """Put the examples of an epoch in order; user after user has as many as ``lengths`` tells."""
 
     def __call__(
         self,
@@ -63,9 +63,9 @@ class DotScorer:
         users.rescale(init_scale)
         items.rescale(init_scale)
 
-    def order(self, example_users: Rows, rng: np.random.Generator) -> Rows:
+    def order(self, lengths: Rows, rng: np.random.Generator) -> Rows:
         """Shuffle the examples."""
-        n = len(example_users)
+        n = int(lengths.sum())
         order = np.arange(n, dtype=np.int32 if n <= np.iinfo(np.int32).max else np.int64)
         rng.shuffle(order)
         return order
@@ -143,15 +143,12 @@ class PropagationScorer:
         else:
             items.rescale(1.0)
 
-    def order(self, example_users: Rows, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    def order(self, lengths: Rows, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """Shuffle the users and keep each one's examples together: their history is propagated once."""
-        lengths = np.bincount(example_users, minlength=self.weights.shape[0])
         starts = np.cumsum(lengths) - lengths
         users = rng.permutation(len(lengths))
         ends = np.cumsum(lengths[users])
-        return np.arange(len(example_users)) + np.repeat(
-            starts[users] - (ends - lengths[users]), lengths[users]
-        )
+        return np.arange(ends[-1]) + np.repeat(starts[users] - (ends - lengths[users]), lengths[users])
 
     def __call__(
         self,

@@ -12,7 +12,6 @@ from scipy import sparse
 from sparserec_np.autograd import Parameter, Tape
 from sparserec_np.distillation import Distillation
 from sparserec_np.exploration import CosineSchedule, draw_probes, replace
-from sparserec_np.kernels.draws import take_examples
 from sparserec_np.losses import Loss
 from sparserec_np.optim import Optimizer
 from sparserec_np.sampling import NegativeSampler
@@ -97,17 +96,17 @@ class Trainer:
     distillation: Distillation | None = None
     step: int = 0
     n_replaced: int = 0
-    _columns: tuple[npt.NDArray[Any], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        lengths = np.diff(self.examples.indptr)
-        users = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+        self._lengths = np.diff(self.examples.indptr)
+        self._items, self._weights = self.examples.indices, self.examples.data
         # Who has every item gives nothing to rank: no negative exists.
-        self._columns = (users, self.examples.indices, self.examples.data)
-        rankable = lengths < self.examples.shape[1]
+        rankable = self._lengths < self.examples.shape[1]
         if self.negatives and not rankable.all():
-            usable = rankable[users]
-            self._columns = tuple(column[usable] for column in self._columns)
+            usable = np.repeat(rankable, self._lengths)
+            self._items, self._weights = self._items[usable], self._weights[usable]
+            self._lengths = self._lengths * rankable
+        self._ends = np.cumsum(self._lengths)
         if self.grow_by == "accumulated":
             self._draw_probes()
 
@@ -124,11 +123,11 @@ class Trainer:
     @property
     def n_examples(self) -> int:
         """Positives in an epoch."""
-        return len(self._columns[0])
+        return len(self._items)
 
     def run_epoch(self) -> float:
         """Go through all interactions once, in a new random order; returns the mean loss."""
-        order = self.scorer.order(self._columns[0], self.rng)
+        order = self.scorer.order(self._lengths, self.rng)
         loss = 0.0
         for start in range(0, len(order), self.batch_size):
             # In the order of the users, so that what belongs to one of them is looked up together.
@@ -138,10 +137,11 @@ class Trainer:
     def _run_step(self, batch: npt.NDArray[np.int64]) -> float:
         """One batch; returns its summed loss."""
         n = len(batch)
-        users, weights = (np.empty(n, dtype=self._columns[i].dtype) for i in (0, 2))
+        # Whose example each is follows from where the users' examples end: no array of them is needed.
+        users = np.searchsorted(self._ends, batch, side="right").astype(np.int32)
         items = np.empty((n, 1 + self.negatives), dtype=np.int32)
-        all_users, all_items, all_weights = self._columns
-        take_examples(batch, all_users, all_items, all_weights, users, items, weights)
+        items[:, 0] = self._items[batch]
+        weights = self._weights[batch]
         if self.negatives:
             self.sampler.fill(users, items)
 

@@ -157,13 +157,3 @@ def build_alias(weights, keep, alias):
         keep[small[k]] = 1
     for k in range(n_large):
         keep[large[k]] = 1
-
-
-@njit(cache=True, nogil=True)
-def take_examples(batch, users, items, weights, batch_users, batch_items, batch_weights):
-    """Copy the examples with the numbers ``batch``; the items go to the first column of ``batch_items``."""
-    for e in range(np.uint64(len(batch))):
-        number = np.uint64(batch[e])
-        batch_users[e] = users[number]
-        batch_items[e, 0] = items[number]
-        batch_weights[e] = weights[number]

@@ -124,7 +124,7 @@ class SparseTable:
         return table
 
     def to_scipy(self) -> sparse.csr_array:
-        """Return the table as a scipy CSR array that shares its values, and columns where scipy takes them."""
+        """Return the table as a scipy CSR array that shares its values, and all where scipy takes it."""
         indices = self.indices.astype(self.indptr.dtype, copy=False)
         return sparse.csr_array((self.data, indices, self.indptr), shape=self.shape, copy=False)
 
