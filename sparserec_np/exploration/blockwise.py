@@ -152,7 +152,7 @@ def strongest_table(
 
 
 def _bins(scores: Floats) -> npt.NDArray[np.uint32]:
-    """Number the strength of each score, in the order of the flat array; 0 for 0 alone."""
+    """Tell the bin of each score, in the order of the flat array; 0 for 0 alone."""
     flat = scores.reshape(-1)
     bins = flat.view(np.uint32) >> np.uint32(16)
     # A number so small that its upper half is 0 counts as the smallest one above.

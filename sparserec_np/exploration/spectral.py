@@ -162,8 +162,8 @@ def _folded_tables(
 ) -> tuple[SparseTable, SparseTable]:
     """Do the same from singular vectors of the core, which users and then items are folded into.
 
-    With ``P = X V`` for all users the item factors are ``Xᵀ P (Pᵀ P)⁻¹``: exactly ``V`` where ``V`` are singular
-    vectors of all, rotated or not. ``P`` is kept as the strongest entries of its rows of length 1.
+    With ``P = X V`` for all users the item factors are ``Xᵀ P (Pᵀ P)⁻¹``: exactly ``V`` where these are
+    singular vectors of all, rotated or not. ``P`` is kept as the strongest entries of its rows of length 1.
     """
     n_users, n_items = user_items.shape
     of_user = np.diff(user_items.indptr)

@@ -1,4 +1,4 @@
-"""Pruning and growing: walks over the stored entries, in linear time and with nothing beside what they write."""
+"""Pruning and growing: walks over the stored entries, in linear time, nothing held but the result."""
 
 from __future__ import annotations
 
