@@ -10,13 +10,14 @@ import numpy.typing as npt
 from scipy import sparse
 
 from sparserec_np.autograd import Parameter, Tape
+from sparserec_np.autograd.fused import bpr_of_dots
 from sparserec_np.distillation import Distillation
 from sparserec_np.exploration import CosineSchedule, draw_probes, replace
-from sparserec_np.losses import Loss
+from sparserec_np.losses import Loss, bpr, softmax
 from sparserec_np.optim import Optimizer
 from sparserec_np.sampling import NegativeSampler
 from sparserec_np.scorers import DotScorer, Scorer
-from sparserec_np.tables import SparseTable
+from sparserec_np.tables import SparseTable, TableGradient
 
 # Numbers that the accumulators of a table may have even where fewer entries are stored.
 _PROBE_NUMBERS = 1 << 22
@@ -150,14 +151,8 @@ class Trainer:
         if explores and self.grow_by == "last_batch":
             self._draw_probes()
 
-        tape = Tape()
-        tables = [tape.variable(side.parameter) for side in self.sides]
-        user_table = tables[0] if self.users is not None else None
-        scores = self.scorer(user_table, tables[-1], users, items, self.rng)
-        loss = self.loss(scores, weights)
-        if self.distillation is not None:
-            loss = loss + self.distillation.loss(scores, users, items)
-        for side, gradient in zip(self.sides, tape.backward(loss, tables), strict=True):
+        loss, gradients = self._differentiate(users, items, weights)
+        for side, gradient in zip(self.sides, gradients, strict=True):
             side.optimizer.step(gradient)
 
         if explores:
@@ -167,7 +162,29 @@ class Trainer:
                 self._draw_probes()
             else:
                 self._drop_probes()
-        return float(loss.value)
+        return loss
+
+    def _differentiate(
+        self, users: npt.NDArray[Any], items: npt.NDArray[Any], weights: npt.NDArray[Any]
+    ) -> tuple[float, list[TableGradient]]:
+        """Loss of a batch, its users ascending, and the gradients by the tables."""
+        if self._is_bpr_of_dots and self.users is not None:
+            return bpr_of_dots(self.users.parameter, self.items.parameter, users, items)
+        tape = Tape()
+        tables = [tape.variable(side.parameter) for side in self.sides]
+        user_table = tables[0] if self.users is not None else None
+        scores = self.scorer(user_table, tables[-1], users, items, self.rng)
+        loss = self.loss(scores, weights)
+        if self.distillation is not None:
+            loss = loss + self.distillation.loss(scores, users, items)
+        return float(loss.value), tape.backward(loss, tables)
+
+    @property
+    def _is_bpr_of_dots(self) -> bool:
+        # With one negative the softmax of a sample is BPR.
+        is_bpr = self.loss is bpr or (self.loss is softmax and self.negatives == 1)
+        is_plain = type(self.scorer) is DotScorer and self.distillation is None
+        return is_bpr and is_plain and self.items.parameter.table.data.dtype == np.float32
 
     def _draw_probes(self) -> None:
         for side in self.sides:

@@ -21,7 +21,6 @@ from sparserec_np.kernels.embedding import (
     combine_rows,
     dot_owners_vjp,
     dot_pairs,
-    dot_partners_vjp,
     gather_rows,
     group_probe_pairs,
     match_owners_vjp,
@@ -30,7 +29,15 @@ from sparserec_np.kernels.embedding import (
     square_rows,
     square_rows_vjp,
 )
-from sparserec_np.kernels.grouping import count_rows, counted_rows, lay_out, order_by_row
+from sparserec_np.kernels.grouping import (
+    count_rows,
+    counted_rows,
+    group_partners,
+    lay_out,
+    lay_out_ascending,
+    order_by_row,
+)
+from sparserec_np.kernels.ranked import add_partners
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.tables import SparseTable, TableGradient, unsigned
 
@@ -114,6 +121,24 @@ class Parameter:
         order_by_row(unsigned(rows), gradient.rows, offsets, places, order)
         return gradient, offsets, order
 
+    def new_gradient_of_ascending(self, rows: Rows) -> tuple[TableGradient, Rows]:
+        """Make room for the gradient of ``rows`` that come in ascending order, repeats allowed.
+
+        Returns
+        -------
+        gradient : TableGradient
+            Its values are still to be written.
+        offsets : int64 array
+            The occurrences of touched row ``t`` are ``offsets[t]`` to ``offsets[t + 1]``.
+        """
+        touched, counts = (np.empty(len(rows), dtype=np.int64) for _ in range(2))
+        offsets, starts = (np.empty(len(rows) + 1, dtype=np.int64) for _ in range(2))
+        n = lay_out_ascending(
+            unsigned(rows), unsigned(self.table.indptr), touched, offsets, counts, starts
+        )
+        values = np.empty(starts[n], dtype=self.table.data.dtype)
+        return TableGradient(touched[:n], counts[:n], starts[: n + 1], values), offsets[: n + 1]
+
     def cuts(self, offsets: Rows) -> list[int]:
         """Where to cut the touched rows so that every thread gets about as many occurrences."""
         n, total = len(offsets) - 1, int(offsets[-1])
@@ -180,13 +205,19 @@ def _dot_left_vjp(g: Any, answer: Kept, left: Parameter, right: Parameter, rows:
 def _dot_right_vjp(
     g: Any, answer: Kept, left: Parameter, right: Parameter, rows: Rows, partners: Rows
 ) -> Any:
-    layout, pairing = answer.extra
-    flat = unsigned(partners).reshape(-1)
-    gradient, places = right.new_gradient(flat)
+    return partners_gradient(left, right, rows, partners, np.ascontiguousarray(g))
+
+
+def partners_gradient(left: Parameter, right: Parameter, rows: Rows, partners: Rows, g: Any) -> TableGradient:
+    """Gradient of ``right`` in ``dot``: ``Σ g[e, j] · left[rows[e]]`` over the pairs of each row."""
+    gradient, places = right.new_gradient(partners.reshape(-1))
+    offsets = ends_of(gradient.counts)
+    pairs, owners = (np.empty(partners.size, dtype=np.uint32) for _ in range(2))
+    group_partners(unsigned(rows), unsigned(partners), gradient.rows, offsets, places, pairs, owners)
     right.workers.run_cuts(
-        dot_partners_vjp, right.row_cuts(gradient), *pairing.arrays, (pairing.most_owners, right.table.dim),
-        layout.rows, *left.table.arrays, flat, *right.table.arrays[:2],
-        np.ascontiguousarray(g).reshape(-1), places, gradient.values, right.slots, right.accumulators,
+        add_partners, right.cuts(offsets), gradient.rows, offsets, pairs, owners,
+        *left.table.arrays, *right.table.arrays[:2], g.reshape(-1),
+        gradient.starts, gradient.values, right.slots, right.accumulators,
     )  # fmt: skip
     return gradient
 

@@ -107,35 +107,6 @@ def _pairs_between(rows, pairs, first, last, low, high, mine):
     return n
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def dot_partners_vjp(
-    low, high, blocks, starts, pairs, owners, wide_shape,
-    a_rows, a_indptr, a_columns, a_data, b_rows, b_indptr, b_columns, g, places, values, slots, probes,
-):  # fmt: skip
-    """Gradient of the rows ``[low, high)`` of ``B`` in ``dot_pairs``: ``Σ g[p] · A[a_rows[owner of p]]``."""
-    low, high = _u(low), _u(high)
-    wide = np.zeros(wide_shape, dtype=values.dtype)
-    mine = np.empty(_most_pairs(blocks, starts) + _1, dtype=np.uint32)
-    for b in range(_u(len(blocks) - 1)):
-        t, last = _u(blocks[b]), _u(blocks[b + _1])
-        n_mine = _pairs_between(b_rows, pairs, _u(starts[t]), _u(starts[last]), low, high, mine)
-        _spread_rows(wide, t, last, a_rows, a_indptr, a_columns, a_data)
-        for m in range(n_mine):
-            k = _u(mine[m])
-            p, owner = _u(pairs[k]), _u(owners[k])
-            row, weight, i = _u(b_rows[p]), g[p], owner - t
-            v = _u(places[row])
-            for q in range(_u(b_indptr[row]), _u(b_indptr[row + _1])):
-                values[v] += weight * wide[i, b_columns[q]]
-                v += _1
-            if slots[row] >= 0:
-                probe = probes[_u(slots[row])]
-                row = _u(a_rows[owner])
-                for q in range(_u(a_indptr[row]), _u(a_indptr[row + _1])):
-                    probe[a_columns[q]] += weight * a_data[q]
-        _clear_rows(wide, t, last, a_rows, a_indptr, a_columns)
-
-
 @njit(cache=True, nogil=True)
 def _most_pairs(blocks, starts):
     most = _u(0)

@@ -66,6 +66,50 @@ def order_by_row(rows, touched, offsets, places, order):
 
 
 @njit(cache=True, nogil=True)
+def group_partners(owners, partners, touched, offsets, places, pairs, pair_owners):
+    """Sort the pairs of ``owners[e]`` with ``partners[e, j]`` by partner, stably.
+
+    Group ``t`` starts at ``offsets[t]`` of ``pairs``, the numbers of the pairs in ``partners``, and
+    ``pair_owners``. ``places`` is scratch with a number for each row.
+    """
+    for t in range(_u(len(touched))):
+        places[_u(touched[t])] = offsets[t]
+    p = _u(0)
+    for e in range(_u(partners.shape[0])):
+        for j in range(_u(partners.shape[1])):
+            row = _u(partners[e, j])
+            place = _u(places[row])
+            places[row] += 1
+            pairs[place] = p
+            pair_owners[place] = owners[e]
+            p += _1
+
+
+@njit(cache=True, nogil=True)
+def lay_out_ascending(rows, indptr, touched, offsets, occurrences, starts):
+    """Do what `count_rows` and `lay_out` do for ascending ``rows``; returns how many there are.
+
+    The occurrences of ``touched[t]`` are ``offsets[t]`` to ``offsets[t + 1]``. There is room for a number
+    for each of ``rows``, one more for ``offsets`` and ``starts``.
+    """
+    n = p = _u(0)
+    total = np.int64(0)
+    while p < _u(len(rows)):
+        row, first = _u(rows[p]), p
+        while p < _u(len(rows)) and _u(rows[p]) == row:
+            p += _1
+        touched[n] = row
+        offsets[n] = first
+        occurrences[n] = p - first
+        starts[n] = total
+        total += np.int64(indptr[row + _1]) - np.int64(indptr[row])
+        n += _1
+    offsets[n] = len(rows)
+    starts[n] = total
+    return n
+
+
+@njit(cache=True, nogil=True)
 def merge_rows(a_rows, b_rows, rows, a_home, b_home):
     """Merge two ascending lists of row numbers; returns how many there are together.
 

@@ -1,0 +1,52 @@
+"""Asking for memory before it is needed.
+
+A batch's rows lie all over a table, and a processor that is told of a row only when it is to be read waits
+for it longer than the arithmetic takes. What is asked for early is there in time; nothing else changes, and
+an address behind the end of an array does no harm.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+_LINE = 64  # bytes that come at once
+
+
+@intrinsic
+def prefetch(typingctx, array, index):
+    """Ask for the cache line of ``array[index]`` of a contiguous array; ``index`` may be behind its end."""
+
+    def generate(context, builder, signature, args):
+        data = context.make_array(array)(context, builder, args[0]).data
+        byte_pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        function = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [byte_pointer, number, number, number]),
+            "llvm.prefetch.p0i8",
+        )
+        address = builder.bitcast(builder.gep(data, [args[1]]), byte_pointer)
+        # To be read, to be kept near, and data rather than instructions.
+        builder.call(function, [address, number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, index), generate
+
+
+@njit(nogil=True, inline="always")
+def prefetch_entries(columns, data, q):
+    """Ask for the entries of a table row that begin at ``q``: as many as most rows have."""
+    prefetch(columns, q)
+    prefetch(columns, q + 24)
+    prefetch(data, q)
+    prefetch(data, q + 16)
+    prefetch(data, q + 28)
+
+
+@njit(nogil=True, inline="always")
+def prefetch_row(row):
+    """Ask for a whole row of a dense array."""
+    for c in range(0, len(row), _LINE // row.itemsize):
+        prefetch(row, c)
