@@ -69,19 +69,19 @@ def add_partners(
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _bpr(scores, g):
-    """Loss of one example; ``g`` becomes its derivative by each of the scores."""
+def _bpr(scores, g, e):
+    """Loss of one example; ``g[e]`` becomes its derivative by each of the scores."""
     share = _f(1.0) / _f(len(scores) - 1)
     loss, pull = _f(0.0), _f(0.0)
-    for j in range(1, len(scores)):
+    for j in range(_1, _u(len(scores))):
         x = scores[0] - scores[j]
         below = x if x < _f(0.0) else _f(0.0)
         small = _exp(below + below - x)
         loss += _log1p_of_share(small) - below
         push = share * (small if x > _f(0.0) else _f(1.0)) / (_f(1.0) + small)
-        g[j] = push
+        g[e, j] = push
         pull += push
-    g[0] = -pull
+    g[e, 0] = -pull
     return share * loss
 
 
@@ -116,7 +116,7 @@ def bpr_owners(
                 for q in range(_u(b_indptr[partner]), _u(b_indptr[partner + _1])):
                     score += wide[b_columns[q]] * b_data[q]
                 scores[j] = score
-            losses[e] = _bpr(scores, g[e])
+            losses[e] = _bpr(scores, g, e)
             for j in range(width):
                 partner, weight = _u(flat[p + j]), g[e, j]
                 for q in range(_u(b_indptr[partner]), _u(b_indptr[partner + _1])):
