@@ -13,6 +13,7 @@ from sparserec_np.autograd import Parameter, Tape
 from sparserec_np.autograd.fused import bpr_of_dots
 from sparserec_np.distillation import Distillation
 from sparserec_np.exploration import CosineSchedule, draw_probes, replace
+from sparserec_np.kernels.draws import take_examples
 from sparserec_np.losses import Loss, bpr, softmax
 from sparserec_np.optim import Optimizer
 from sparserec_np.sampling import NegativeSampler
@@ -135,14 +136,14 @@ class Trainer:
             loss += self._run_step(np.sort(order[start : start + self.batch_size]))
         return loss / max(1, self.n_examples)
 
-    def _run_step(self, batch: npt.NDArray[np.int64]) -> float:
+    def _run_step(self, batch: npt.NDArray[Any]) -> float:
         """One batch; returns its summed loss."""
         n = len(batch)
-        # Whose example each is follows from where the users' examples end: no array of them is needed.
-        users = np.searchsorted(self._ends, batch, side="right").astype(np.int32)
+        users, weights = np.empty(n, dtype=np.int32), np.empty(n, dtype=self._weights.dtype)
         items = np.empty((n, 1 + self.negatives), dtype=np.int32)
-        items[:, 0] = self._items[batch]
-        weights = self._weights[batch]
+        self.items.parameter.workers.run(
+            take_examples, n, batch, self._ends, self._items, self._weights, users, items, weights
+        )
         if self.negatives:
             self.sampler.fill(users, items)
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sparserec_np.autograd import Parameter
 from sparserec_np.exploration.selection import largest
-from sparserec_np.kernels.replacing import mark_kept, merge_entries
+from sparserec_np.kernels.replacing import mark_kept, mark_stored, merge_entries
 from sparserec_np.tables import SparseTable
 
 
@@ -52,11 +52,8 @@ def inactive_scores(parameter: Parameter) -> tuple[npt.NDArray[np.int64], npt.ND
     scores = parameter.accumulators[parameter.slots[rows]]
     np.abs(scores, out=scores)
     # The stored entries of the probe rows are no candidates.
-    lengths = table.indptr[rows + 1] - table.indptr[rows]
-    owner = np.repeat(np.arange(len(rows)), lengths)
-    ends = np.cumsum(lengths)
-    entries = np.arange(len(owner)) + np.repeat(table.indptr[rows] - (ends - lengths), lengths)
-    scores[owner, table.indices[entries]] = 0
+    indptr, columns, _ = table.arrays
+    mark_stored(rows, indptr, columns, scores)
     return rows, scores
 
 

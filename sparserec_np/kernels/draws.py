@@ -157,3 +157,30 @@ def build_alias(weights, keep, alias):
         keep[small[k]] = 1
     for k in range(n_large):
         keep[large[k]] = 1
+
+
+@njit(cache=True, nogil=True)
+def take_examples(start, stop, batch, ends, items, weights, batch_users, batch_items, batch_weights):
+    """Copy the examples with the ascending numbers ``batch``; the items go to the first column.
+
+    ``ends[u]`` is the number after the last example of user ``u``: whose an example is follows from where
+    it lies, and is looked for from the user of the one before on, in steps that double.
+    """
+    first = np.int64(0)
+    for e in range(start, stop):
+        number = np.int64(batch[e])
+        step, last = np.int64(1), first
+        while last < len(ends) and ends[last] <= number:
+            first = last + 1
+            last += step
+            step *= 2
+        last = min(last, np.int64(len(ends) - 1))
+        while first < last:
+            middle = (first + last) // 2
+            if ends[middle] <= number:
+                first = middle + 1
+            else:
+                last = middle
+        batch_users[e] = first
+        batch_items[e, 0] = items[number]
+        batch_weights[e] = weights[number]

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def mark_stored(rows, indptr, columns, scores):
+    """Set ``scores[i, c]`` to 0 where the entry ``(rows[i], c)`` of a table is stored."""
+    for i in range(np.uint64(len(rows))):
+        row = np.uint64(rows[i])
+        for q in range(np.uint64(indptr[row]), np.uint64(indptr[row + np.uint64(1)])):
+            scores[i, columns[q]] = 0
 
 
 @njit(cache=True, nogil=True)
