@@ -133,9 +133,7 @@ class Parameter:
         """
         touched, counts = (np.empty(len(rows), dtype=np.int64) for _ in range(2))
         offsets, starts = (np.empty(len(rows) + 1, dtype=np.int64) for _ in range(2))
-        n = lay_out_ascending(
-            unsigned(rows), unsigned(self.table.indptr), touched, offsets, counts, starts
-        )
+        n = lay_out_ascending(unsigned(rows), unsigned(self.table.indptr), touched, offsets, counts, starts)
         values = np.empty(starts[n], dtype=self.table.data.dtype)
         return TableGradient(touched[:n], counts[:n], starts[: n + 1], values), offsets[: n + 1]
 

@@ -22,7 +22,7 @@ from sparserec_np.kernels.workers import Workers
 from sparserec_np.tables import SparseTable, column_dtype, index_dtype, unsigned
 
 #: Numbers in both dense tables up to which they are made whole.
-DENSE_LIMIT = 1 << 24
+DENSE_LIMIT = 1 << 26
 #: Numbers in the dense factors of the core.
 CORE_SIZE = 1 << 23
 #: Numbers in the dense rows of a block.

@@ -7,6 +7,8 @@ an address behind the end of an array does no harm.
 
 from __future__ import annotations
 
+from typing import Any
+
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
@@ -16,7 +18,7 @@ _LINE = 64  # bytes that come at once
 
 
 @intrinsic
-def prefetch(typingctx, array, index):
+def _prefetch(typingctx, array, index):
     """Ask for the cache line of ``array[index]`` of a contiguous array; ``index`` may be behind its end."""
 
     def generate(context, builder, signature, args):
@@ -33,6 +35,10 @@ def prefetch(typingctx, array, index):
         return context.get_dummy_value()
 
     return types.void(array, index), generate
+
+
+# A call inside a kernel has no typing context, which a type checker would miss.
+prefetch: Any = _prefetch
 
 
 @njit(nogil=True, inline="always")
