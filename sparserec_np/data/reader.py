@@ -38,6 +38,8 @@ from sparserec_np.data.source import Source, ahead
 from sparserec_np.errors import DataError, SettingError
 
 _SAMPLE_LINES = 200
+# One reads, one splits, two take columns in.
+_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,9 @@ def read_table(
     """
     if sep is not None and (not sep or sep in ('"', "\n", "\r")):
         raise SettingError(f"sep is {sep!r}; expected a separator such as ',', '\\t', ';', '::' or ' '")
-    with Source(path, LONGER if pyarrow_csv() is not None else 1) as source:
-        return _Reader(source, choices, sep, header, allow_negative, make_chunks).read()
+    longer = LONGER if pyarrow_csv() is not None else 1
+    with Source(path, longer) as source, ThreadPoolExecutor(_THREADS) as pool:
+        return _Reader(source, pool, choices, sep, header, allow_negative, make_chunks).read()
 
 
 class _Reader:
@@ -126,15 +129,16 @@ class _Reader:
     def __init__(
         self,
         source: Source,
+        pool: ThreadPoolExecutor,
         choices: dict[str, ColumnChoice],
         sep: str | None,
         header: bool | None,
         allow_negative: bool,
         make_chunks: MakeChunks,
     ) -> None:
-        self._name = source.name
+        self._name, self._pool = source.name, pool
         # Reading and unpacking release the interpreter: they go on beside the parsing.
-        self._blocks = ahead(source.blocks()) if source.is_file else source.blocks()
+        self._blocks = ahead(source.blocks(), pool) if source.is_file else source.blocks()
         # The first lines are decoded before the separator is known.
         self._separators = (sep,) if sep else tuple(SEPARATORS)
         line, first = self._first_block()
@@ -145,7 +149,7 @@ class _Reader:
         self._arrow = ArrowSplitter(self._layout)
         # So does splitting.
         pieces = map(self._split_fast, chain([(line, first)], self._blocks))
-        self._pieces = ahead(pieces) if source.is_file else pieces
+        self._pieces = ahead(pieces, pool) if source.is_file else pieces
         self._users = IdColumn("user", make_chunks)
         self._items = IdColumn("item", make_chunks)
         self._weights = WeightColumn(make_chunks, allow_negative=allow_negative)
@@ -157,15 +161,14 @@ class _Reader:
         """Read to the end."""
         n_rows = 0
         line = 1
-        with ThreadPoolExecutor(2) as pool:
-            for line, raw, fast in self._pieces:
-                block = fast or self._split_carefully(raw, line)
-                try:
-                    self._add(block, pool)
-                except ValueError:
-                    careful = block if isinstance(block, CarefulBlock) else self._split_carefully(raw, line)
-                    self._blame(careful)
-                n_rows += block.n_rows
+        for line, raw, fast in self._pieces:
+            block = fast or self._split_carefully(raw, line)
+            try:
+                self._add(block)
+            except ValueError:
+                careful = block if isinstance(block, CarefulBlock) else self._split_carefully(raw, line)
+                self._blame(careful)
+            n_rows += block.n_rows
         if not n_rows:
             raise DataError(
                 f"{self._name}, line {line}: found a header and nothing after it; expected a line for "
@@ -186,13 +189,15 @@ class _Reader:
         line, raw = piece
         return line, raw, self._arrow.split(raw) or split_fast(raw, self._layout)
 
-    def _add(self, block: ArrowBlock | FastBlock | CarefulBlock, pool: ThreadPoolExecutor) -> None:
+    def _add(self, block: ArrowBlock | FastBlock | CarefulBlock) -> None:
         if block.n_rows == 0:
             return
         if isinstance(block, CarefulBlock) and any(len(row) != self._layout.n_fields for row in block.rows):
             raise ValueError
         fields = [block.fields(self._layout.columns[column.role]) for column in self._columns]
-        added = [pool.submit(column.add, part) for column, part in zip(self._columns, fields, strict=True)]
+        added = [
+            self._pool.submit(column.add, part) for column, part in zip(self._columns, fields, strict=True)
+        ]
         for one in added:
             one.result()
 

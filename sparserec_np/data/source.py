@@ -10,7 +10,7 @@ import os
 import sys
 import zlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TypeVar, cast
@@ -133,10 +133,13 @@ class Source:
                 )
 
 
-def ahead(things: Iterator[_Thing]) -> Iterator[_Thing]:
-    """Yield things, each while the next one is being made by another thread."""
-    with ThreadPoolExecutor(1) as maker:
-        following = maker.submit(next, things, None)
-        while (thing := following.result()) is not None:
-            following = maker.submit(next, things, None)
-            yield thing
+def ahead(things: Iterator[_Thing], pool: Executor) -> Iterator[_Thing]:
+    """Yield things, each while the next one is being made by a thread of the pool.
+
+    The pool is the caller's, who shuts it down: were it this generator's own, a generator that an error left
+    behind would wait for a thread whenever it happened to be collected, be it in the midst of starting one.
+    """
+    following = pool.submit(next, things, None)
+    while (thing := following.result()) is not None:
+        following = pool.submit(next, things, None)
+        yield thing
