@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sparserec_np.autograd import Parameter
-from sparserec_np.exploration.selection import largest
-from sparserec_np.kernels.replacing import mark_kept, mark_stored, merge_entries
+from sparserec_np.exploration.selection import largest, smallest
+from sparserec_np.kernels.replacing import mark_stored, merge_entries
 from sparserec_np.tables import SparseTable
 
 
@@ -84,13 +84,7 @@ def replace(parameter: Parameter, n: int) -> Replacement:
     grown = _most_wanted(parameter, min(n, table.nnz))
     n = len(grown)
     keep = np.ones(table.nnz, dtype=bool)
-    if n:
-        sizes = np.abs(table.data)
-        sizes.partition(n - 1)
-        threshold = sizes[n - 1]
-        n_ties = n - np.count_nonzero(sizes[:n] < threshold)
-        del sizes
-        mark_kept(table.data, threshold, n_ties, keep)
+    keep[smallest(np.abs(table.data), n)] = False
     new = SparseTable(
         np.empty_like(table.indptr), np.empty_like(table.indices), np.empty_like(table.data), table.dim
     )

@@ -16,19 +16,6 @@ def mark_stored(rows, indptr, columns, scores):
 
 
 @njit(cache=True, nogil=True)
-def mark_kept(data, threshold, n_ties, keep):
-    """Mark as kept all but the entries smaller than ``threshold`` and the first ``n_ties`` that equal it."""
-    for q in range(len(data)):
-        size = abs(data[q])
-        keep[q] = size > threshold
-        if size == threshold:
-            if n_ties > 0:
-                n_ties -= 1
-            else:
-                keep[q] = True
-
-
-@njit(cache=True, nogil=True)
 def merge_entries(
     indptr, columns, data, keep, grown_rows, grown_columns, new_indptr, new_columns, new_data, origin
 ):
