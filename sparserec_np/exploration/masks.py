@@ -53,6 +53,13 @@ def normalised_interactions(
     )
 
 
+def unit_rows(factor: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Scale rows to length 1, in place; those of zeros stay as they are."""
+    lengths = np.linalg.norm(factor, axis=1, keepdims=True)
+    factor /= np.where(lengths > 0, lengths, 1)
+    return factor
+
+
 def strongest_entries(
     scores: npt.NDArray[Any], n: int, needed: npt.NDArray[np.bool_], rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from sparserec_np.exploration.blockwise import Core, ItemBlocks, UserBlocks, gram, is_large, strongest_table
-from sparserec_np.exploration.masks import normalised_interactions, strongest_entries
+from sparserec_np.exploration.masks import normalised_interactions, strongest_entries, unit_rows
 from sparserec_np.exploration.spectral import spectral_factors
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.tables import SparseTable
@@ -131,7 +131,7 @@ def _whole_tables(
     """Factorise everything, then choose."""
     tables = []
     for factor, n, degree in zip(nmf_factors(user_items, dim, rng), budget, degrees, strict=True):
-        scores = _unit_rows(factor) * _row_weights(degree)
+        scores = unit_rows(factor) * _row_weights(degree)
         positions = strongest_entries(scores, n, degree > 0, rng)
         table = SparseTable.from_positions(positions, factor.shape)
         table.data[:] = factor.reshape(-1)[positions]
@@ -184,7 +184,7 @@ def _strongest_rows(
             np.maximum(expected, np.finfo(np.float32).tiny, out=expected)
             rows *= wanted
             rows /= expected
-        return _unit_rows(rows), rows * _row_weights(degree[start:stop])
+        return unit_rows(rows), rows * _row_weights(degree[start:stop])
 
     return strongest_table(offer, (len(degree), dim), n, degree > 0, rng)
 
@@ -195,13 +195,6 @@ def _start_zeros(table: SparseTable, rng: np.random.Generator) -> None:
     if unset.any():
         typical = np.sqrt(np.mean(table.data[~unset] ** 2)) if not unset.all() else 1.0
         table.data[unset] = 0.1 * typical * rng.standard_normal(np.count_nonzero(unset))
-
-
-def _unit_rows(factor: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Scale rows to length 1, in place; those of zeros stay as they are."""
-    lengths = np.linalg.norm(factor, axis=1, keepdims=True)
-    factor /= np.where(lengths > 0, lengths, 1)
-    return factor
 
 
 def _row_weights(degree: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

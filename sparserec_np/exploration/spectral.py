@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from sparserec_np.exploration.blockwise import Core, ItemBlocks, UserBlocks, gram, is_large, strongest_table
-from sparserec_np.exploration.masks import normalised_interactions, strongest_entries
+from sparserec_np.exploration.masks import normalised_interactions, strongest_entries, unit_rows
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.tables import SparseTable
 
@@ -144,9 +144,7 @@ def spectral_tables(
     items.data *= np.repeat(degrees**_POPULARITY_POWER, np.diff(items.indptr))
     if not budget[0]:
         return SparseTable.from_positions(np.empty(0, dtype=np.int64), (user_items.shape[0], dim)), items
-    people = normalised_interactions(user_items) @ factors
-    lengths = np.linalg.norm(people, axis=1, keepdims=True)
-    people /= np.where(lengths > 0, lengths, 1)
+    people = unit_rows(normalised_interactions(user_items) @ factors)
     positions = strongest_entries(np.abs(people), budget[0], np.diff(user_items.indptr) > 0, rng)
     users = SparseTable.from_positions(positions, people.shape)
     users.data[:] = people.reshape(-1)[positions]
@@ -177,9 +175,7 @@ def _folded_tables(
     )
 
     def people(start: int, stop: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        rows = people_of(start, stop)
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        rows /= np.where(lengths > 0, lengths, 1)
+        rows = unit_rows(people_of(start, stop))
         return rows, np.abs(rows)
 
     # Items are known by their users' entries, so that these are needed where none is to be kept.
