@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sparserec_np.kernels.draws import build_alias, draw_uniform, draw_weighted
+from sparserec_np.kernels.draws import build_alias, draw_uniform, draw_weighted, take_examples
 
 
 def alias_table(weights):
@@ -73,3 +73,19 @@ def test_the_fallback_finds_the_one_unseen_item_however_unpopular():
     out = np.zeros((20, 5), dtype=np.int32)
     draw_weighted(0, 20, np.uint64(1), 0, np.zeros(20, np.int32), indptr, items, 5, keep, alias, out)
     assert (out[:, 1:] == 3).all()
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.integers(0, 2**32 - 1))
+def test_examples_are_taken_with_their_users_from_any_part_of_a_batch(lengths, seed):
+    rng = np.random.default_rng(seed)
+    owners = np.repeat(np.arange(len(lengths)), lengths)
+    batch = np.flatnonzero(rng.random(len(owners)) < 0.5)
+    all_items, all_weights = rng.integers(1000, size=len(owners)), rng.random(len(owners))
+    users, items, weights = np.full(len(batch), -1), np.full((len(batch), 2), -1), np.zeros(len(batch))
+    cut = int(rng.integers(len(batch) + 1))
+    for start, stop in ((0, cut), (cut, len(batch))):
+        take_examples(start, stop, batch, np.cumsum(lengths), all_items, all_weights, users, items, weights)
+    np.testing.assert_array_equal(users, owners[batch])
+    np.testing.assert_array_equal(items[:, 0], all_items[batch])
+    assert (items[:, 1] == -1).all()
+    np.testing.assert_array_equal(weights, all_weights[batch])
