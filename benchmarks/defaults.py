@@ -47,7 +47,7 @@ SWEEPS: dict[str, dict[str, list[Any]]] = {
     "bpr": {
         **_COMMON,
         "negatives": [4, 16, 32, 64],
-        "init_scale": [0.5, 1.0, 2.0],
+        "init_scale": [0.5, 1.0, 2.0, 3.0],
         "mask normalisation": [(0.0, 0.0), (0.5, 0.25), (0.5, 0.5), (1.0, 0.5)],
         "teacher": _TEACHERS,
     },

@@ -16,6 +16,9 @@ class SparseBPR(SparseRecommender):  # noqa: D101
     interacted with are sampled as negatives. With one negative ``"softmax"`` is ``"bpr"``, Bayesian
     Personalised Ranking [1]_; with more it is the sampled softmax.
 
+    From 200,000 interactions on, training starts from longer rows, hence closer to what the mask's
+    factorisation says; see ``by_amount``, and ``settings_`` for what was used.
+
     Parameters
     ----------
 {settings_doc(losses='{"softmax", "bpr"}')}
@@ -29,6 +32,10 @@ class SparseBPR(SparseRecommender):  # noqa: D101
         The trained tables; together exactly ``round(density · (n_users + n_items) · dim)`` entries.
     width_ : int
         Width of both tables.
+    amount_ : {"thin", "few", "many"}
+        How much data there was to learn from.
+    settings_ : dict
+        All settings as they were used, those included that were left to the amount of data.
     history_ : list of dict
         A record per epoch: loss, validation metrics, entries stored, pruned and grown, seconds.
     n_epochs_ : int
@@ -57,6 +64,8 @@ class SparseBPR(SparseRecommender):  # noqa: D101
 
     losses: ClassVar[tuple[str, ...]] = ("softmax", "bpr")
 
+    by_amount: ClassVar[dict[str, tuple[Any, Any, Any]]] = {"init_scale": (1.0, 1.0, 2.0)}
+
     def __init__(
         self,
         *,
@@ -65,12 +74,12 @@ class SparseBPR(SparseRecommender):  # noqa: D101
         loss: str | Loss = "softmax",
         learning_rate: float = 0.1,
         regularization: float = 0.02,
-        epochs: int = 30,
+        epochs: int = 15,
         batch_size: int | None = None,
         negatives: int = 32,
         popularity_power: float = 0.0,
         mask_init: str = "nmf",
-        init_scale: float = 1.0,
+        init_scale: float | None = None,
         update_every: int | None = None,
         prune_fraction: float = 0.3,
         grow_by: str = "accumulated",
