@@ -183,7 +183,7 @@ class Trainer:
     @property
     def _is_bpr_of_dots(self) -> bool:
         # With one negative the softmax of a sample is BPR.
-        is_bpr = self.loss is bpr or (self.loss is softmax and self.negatives == 1)
+        is_bpr = self.negatives == 1 and self.loss in (bpr, softmax)
         is_plain = type(self.scorer) is DotScorer and self.distillation is None
         return is_bpr and is_plain and self.items.parameter.table.data.dtype == np.float32
 

@@ -86,6 +86,17 @@ def group_partners(owners, partners, touched, offsets, places, pairs, pair_owner
 
 
 @njit(cache=True, nogil=True)
+def lay_out_runs(rows, indptr, starts):
+    """Lay as many numbers as each of ``rows`` has stored entries one after the other: where they begin."""
+    total = np.int64(0)
+    for p in range(_u(len(rows))):
+        starts[p] = total
+        row = _u(rows[p])
+        total += np.int64(indptr[row + _1]) - np.int64(indptr[row])
+    starts[_u(len(rows))] = total
+
+
+@njit(cache=True, nogil=True)
 def lay_out_ascending(rows, indptr, touched, offsets, occurrences, starts):
     """Do what `count_rows` and `lay_out` do for ascending ``rows``; returns how many there are.
 

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from sparserec_np.kernels.exponentials import _exp, _log1p_of_share
-from sparserec_np.kernels.prefetch import prefetch_entries, prefetch_row
+from sparserec_np.kernels.prefetch import prefetch, prefetch_entries, prefetch_row
 
 _u = np.uint64
 _f = np.float32
@@ -68,59 +68,105 @@ def add_partners(
         _hand_out(gradient, _u(touched[t]), _u(value_starts[t]), b_indptr, b_columns, values, slots, probes)
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _dot(wide, columns, data, first, last):
+    """Dot product of a dense row with the entries ``first`` to ``last`` of a table."""
+    total = data.dtype.type(0)
+    for q in range(first, last):
+        total += wide[columns[q]] * data[q]
+    return total
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _add_and_answer(gradient, weight, wide, columns, data, first, last, runs, v):
+    """Add a table row to ``gradient``, and write to ``runs`` what is stored of the row's own gradient."""
+    for q in range(first, last):
+        c = columns[q]
+        gradient[c] += weight * data[q]
+        runs[v] = weight * wide[c]
+        v += _1
+
+
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _bpr(scores, g, e):
-    """Loss of one example; ``g[e]`` becomes its derivative by each of the scores."""
-    share = _f(1.0) / _f(len(scores) - 1)
-    loss, pull = _f(0.0), _f(0.0)
-    for j in range(_1, _u(len(scores))):
-        x = scores[0] - scores[j]
-        below = x if x < _f(0.0) else _f(0.0)
-        small = _exp(below + below - x)
-        loss += _log1p_of_share(small) - below
-        push = share * (small if x > _f(0.0) else _f(1.0)) / (_f(1.0) + small)
-        g[e, j] = push
-        pull += push
-    g[e, 0] = -pull
-    return share * loss
-
-
-@njit(cache=True, nogil=True, fastmath={"contract"})
 def bpr_owners(
-    start, stop, touched, offsets, partners, a_indptr, a_columns, a_data, b_indptr, b_columns, b_data,
-    g, losses, value_starts, values, slots, probes,
+    start, stop, touched, offsets, partners, run_starts, a_indptr, a_columns, a_data,
+    b_indptr, b_columns, b_data, pushes, losses, value_starts, values, runs, slots, probes,
 ):  # fmt: skip
     """Loss of the examples of the touched rows of ``A`` in the part, and the gradient of these rows.
 
-    Those of the row ``touched[t]`` are ``offsets[t]`` to ``offsets[t + 1]``; example ``e`` scores the rows
-    ``partners[e]`` of ``B``, the first of which is the positive. Its loss goes to ``losses[e]``, the
-    derivative by its scores to ``g[e]``.
+    Those of the row ``touched[t]`` are ``offsets[t]`` to ``offsets[t + 1]``; example ``e`` has the positive
+    ``partners[e, 0]`` and the negative ``partners[e, 1]``, rows of ``B``. Its loss goes to ``losses[e]``; the
+    derivative by the negative's score, which is that by the positive's with the other sign, to ``pushes[e]``.
+    What pair ``2 e + j`` contributes to the gradient of its row of ``B`` is written to ``runs``, a number for
+    each stored entry of the row, from ``run_starts[2 e + j]`` on.
     """
     start, stop = _u(start), _u(stop)
-    width = _u(partners.shape[1])
     flat, n_pairs = partners.reshape(-1), _u(partners.size)
     wide = np.zeros(probes.shape[1], dtype=values.dtype)
     gradient = np.zeros(probes.shape[1], dtype=values.dtype)
-    scores = np.empty(width, dtype=values.dtype)
     for t in range(start, stop):
         _prefetch_touched(t + _ROWS_AHEAD, stop, touched, a_indptr, a_columns, a_data, slots, probes)
         row = _u(touched[t])
         for q in range(_u(a_indptr[row]), _u(a_indptr[row + _1])):
             wide[a_columns[q]] = a_data[q]
         for e in range(_u(offsets[t]), _u(offsets[t + _1])):
-            p = e * width
-            for j in range(width):
-                if p + j + _PAIRS_AHEAD < n_pairs:
-                    prefetch_entries(b_columns, b_data, _u(b_indptr[_u(flat[p + j + _PAIRS_AHEAD])]))
-                partner, score = _u(flat[p + j]), _f(0.0)
-                for q in range(_u(b_indptr[partner]), _u(b_indptr[partner + _1])):
-                    score += wide[b_columns[q]] * b_data[q]
-                scores[j] = score
-            losses[e] = _bpr(scores, g, e)
-            for j in range(width):
-                partner, weight = _u(flat[p + j]), g[e, j]
-                for q in range(_u(b_indptr[partner]), _u(b_indptr[partner + _1])):
-                    gradient[b_columns[q]] += weight * b_data[q]
+            p = e + e
+            if p + _PAIRS_AHEAD < n_pairs:
+                prefetch_entries(b_columns, b_data, _u(b_indptr[_u(flat[p + _PAIRS_AHEAD])]))
+                prefetch_entries(b_columns, b_data, _u(b_indptr[_u(flat[p + _PAIRS_AHEAD + _1])]))
+            liked, other = _u(flat[p]), _u(flat[p + _1])
+            first, last = _u(b_indptr[liked]), _u(b_indptr[liked + _1])
+            other_first, other_last = _u(b_indptr[other]), _u(b_indptr[other + _1])
+            x = _dot(wide, b_columns, b_data, first, last)
+            x -= _dot(wide, b_columns, b_data, other_first, other_last)
+            losses[e] = x
+            small = _exp(-abs(x))
+            push = (small if x > _f(0.0) else _f(1.0)) / (_f(1.0) + small)
+            pushes[e] = push
+            v, w = _u(run_starts[p]), _u(run_starts[p + _1])
+            _add_and_answer(gradient, -push, wide, b_columns, b_data, first, last, runs, v)
+            _add_and_answer(gradient, push, wide, b_columns, b_data, other_first, other_last, runs, w)
         for q in range(_u(a_indptr[row]), _u(a_indptr[row + _1])):
             wide[a_columns[q]] = 0
         _hand_out(gradient, row, _u(value_starts[t]), a_indptr, a_columns, values, slots, probes)
+    # The margins become losses, all in one go: the logarithms of many take little more time than one.
+    for e in range(_u(offsets[start]), _u(offsets[stop])):
+        x = losses[e]
+        losses[e] = _log1p_of_share(_exp(-abs(x))) - min(x, _f(0.0))
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def sum_runs(
+    start, stop, touched, offsets, pairs, owners, run_starts, runs, a_indptr, a_columns, a_data, pushes,
+    value_starts, values, slots, probes,
+):  # fmt: skip
+    """Gradient of the touched rows of ``B`` in the part, from the ``runs`` that `bpr_owners` wrote.
+
+    The pairs of the row ``touched[t]`` are ``offsets[t]`` to ``offsets[t + 1]`` of ``pairs``, and their rows
+    of ``A`` of ``owners``; only a probe row needs to look at these.
+    """
+    start, stop, n_pairs = _u(start), _u(stop), _u(len(pairs))
+    for t in range(start, stop):
+        first, n = _u(value_starts[t]), _u(value_starts[t + _1]) - _u(value_starts[t])
+        for k in range(_u(offsets[t]), _u(offsets[t + _1])):
+            if k + _PAIRS_AHEAD < n_pairs:
+                ahead = _u(run_starts[_u(pairs[k + _PAIRS_AHEAD])])
+                prefetch(runs, ahead)
+                prefetch(runs, ahead + 16)
+                prefetch(runs, ahead + 28)
+            v = _u(run_starts[_u(pairs[k])])
+            if k == _u(offsets[t]):
+                for i in range(n):
+                    values[first + i] = runs[v + i]
+            else:
+                for i in range(n):
+                    values[first + i] += runs[v + i]
+        row = _u(touched[t])
+        if slots[row] >= 0:
+            probe = probes[_u(slots[row])]
+            for k in range(_u(offsets[t]), _u(offsets[t + _1])):
+                pair, owner = _u(pairs[k]), _u(owners[k])
+                push = pushes[pair >> _1]
+                weight = push if pair & _1 else -push
+                for q in range(_u(a_indptr[owner]), _u(a_indptr[owner + _1])):
+                    probe[a_columns[q]] += weight * a_data[q]
