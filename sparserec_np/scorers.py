@@ -2,12 +2,13 @@
 
 A scorer is called as ``scorer(users, items, user_rows, item_rows, rng)`` with the two tables on the tape and
 returns the scores of shape (batch, 1 + m); what training leaves to chance is drawn from ``rng``, and is left
-out without one. It also says in which order the examples of an epoch come, for
-what examples of one user share is best computed once.
+out without one. It also says which examples of an epoch make a batch, for what examples of one user share is
+best computed once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +20,8 @@ from sparserec_np.tables import SparseTable
 
 # Enough to know a mean by; more would only cost time.
 _CALIBRATION_USERS = 2000
+# So many neighbouring examples, most of them of the same user, go into the same batch.
+_NEIGHBOURS = 4
 
 Rows = npt.NDArray[Any]
 
@@ -34,8 +37,12 @@ class Scorer(Protocol):
     ) -> None:
         """Bring the tables' first values, in place, to the scale that training starts from."""
 
-    def order(self, lengths: Rows, rng: np.random.Generator) -> Rows:
-        """Put the examples of an epoch in order; user after user has as many as ``lengths`` tells."""
+    def batches(self, lengths: Rows, batch_size: int, rng: np.random.Generator) -> Iterator[Rows]:
+        """Deal the examples of an epoch into batches of at most ``batch_size``.
+
+        The examples are numbered user after user, who has as many as ``lengths`` tells. The numbers of a
+        batch are ascending, so that what belongs to one user is looked up together.
+        """
 
     def __call__(
         self,
@@ -63,12 +70,23 @@ class DotScorer:
         users.rescale(init_scale)
         items.rescale(init_scale)
 
-    def order(self, lengths: Rows, rng: np.random.Generator) -> Rows:
-        """Shuffle the examples."""
+    def batches(self, lengths: Rows, batch_size: int, rng: np.random.Generator) -> Iterator[Rows]:
+        """Shuffle groups of neighbouring examples, cut elsewhere in every epoch.
+
+        A user's row is so read and updated a fraction as often, for several examples at a time.
+        """
         n = int(lengths.sum())
-        order = np.arange(n, dtype=np.int32 if n <= np.iinfo(np.int32).max else np.int64)
+        size = min(_NEIGHBOURS, batch_size)
+        shift = int(rng.integers(size))
+        n_groups = -(-(n + shift) // size) if n else 0
+        order = np.arange(n_groups, dtype=np.int32 if n + size <= np.iinfo(np.int32).max else np.int64)
         rng.shuffle(order)
-        return order
+        step = batch_size // size
+        for start in range(0, n_groups, step):
+            firsts = np.sort(order[start : start + step]) * size - shift
+            numbers = (firsts[:, None] + np.arange(size, dtype=order.dtype)).reshape(-1)
+            # The first group may begin before the first example, and the last one end after the last.
+            yield numbers[max(0, -int(firsts[0])) : len(numbers) - max(0, int(firsts[-1]) + size - n)]
 
     def __call__(
         self,
@@ -143,12 +161,14 @@ class PropagationScorer:
         else:
             items.rescale(1.0)
 
-    def order(self, lengths: Rows, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    def batches(self, lengths: Rows, batch_size: int, rng: np.random.Generator) -> Iterator[Rows]:
         """Shuffle the users and keep each one's examples together: their history is propagated once."""
         starts = np.cumsum(lengths) - lengths
         users = rng.permutation(len(lengths))
         ends = np.cumsum(lengths[users])
-        return np.arange(ends[-1]) + np.repeat(starts[users] - (ends - lengths[users]), lengths[users])
+        order = np.arange(ends[-1]) + np.repeat(starts[users] - (ends - lengths[users]), lengths[users])
+        for start in range(0, len(order), batch_size):
+            yield np.sort(order[start : start + batch_size])
 
     def __call__(
         self,

@@ -20,6 +20,9 @@ from sparserec_np.sampling import NegativeSampler
 from sparserec_np.scorers import DotScorer, Scorer
 from sparserec_np.tables import SparseTable, TableGradient
 
+# Share of the steps between two explorations whose gradients growing goes by: the last ones, which belong to
+# tables like those that entries are added to. To gather all of them costs more than it tells.
+_GATHERED = 0.25
 # Numbers that the accumulators of a table may have even where fewer entries are stored.
 _PROBE_NUMBERS = 1 << 22
 
@@ -67,12 +70,12 @@ class Trainer:
     negatives : int
         Negatives per positive.
     batch_size : int
-        Positives per step.
+        Most positives per step.
     schedule : CosineSchedule
         When to explore and how much.
     grow_by : {"accumulated", "last_batch", "none"}
-        Which gradients inactive entries are judged by: those of the whole interval; those of its last
-        batch (as in RigL and DSL); or the mask stays as it is.
+        Which gradients inactive entries are judged by: those of the last quarter of the interval; those of
+        its last batch (as in RigL and DSL); or the mask stays as it is.
     probe_fraction : float
         Share of the rows that are probe rows.
     rng : numpy.random.Generator
@@ -109,8 +112,8 @@ class Trainer:
             self._items, self._weights = self._items[usable], self._weights[usable]
             self._lengths = self._lengths * rankable
         self._ends = np.cumsum(self._lengths)
-        if self.grow_by == "accumulated":
-            self._draw_probes()
+        share = _GATHERED if self.grow_by == "accumulated" else 0.0
+        self._n_gathered = max(1, round(share * self.schedule.every))
 
     @property
     def sides(self) -> list[Side]:
@@ -129,11 +132,9 @@ class Trainer:
 
     def run_epoch(self) -> float:
         """Go through all interactions once, in a new random order; returns the mean loss."""
-        order = self.scorer.order(self._lengths, self.rng)
         loss = 0.0
-        for start in range(0, len(order), self.batch_size):
-            # In the order of the users, so that what belongs to one of them is looked up together.
-            loss += self._run_step(np.sort(order[start : start + self.batch_size]))
+        for batch in self.scorer.batches(self._lengths, self.batch_size, self.rng):
+            loss += self._run_step(batch)
         return loss / max(1, self.n_examples)
 
     def _run_step(self, batch: npt.NDArray[Any]) -> float:
@@ -149,7 +150,7 @@ class Trainer:
 
         self.step += 1
         explores = self.grow_by != "none" and self.schedule.is_due(self.step)
-        if explores and self.grow_by == "last_batch":
+        if self.grow_by != "none" and self.schedule.is_due(self.step + self._n_gathered - 1):
             self._draw_probes()
 
         loss, gradients = self._differentiate(users, items, weights)
@@ -159,10 +160,7 @@ class Trainer:
         if explores:
             share = self.schedule.share(self.step)
             self.n_replaced += sum(side.explore(share) for side in self.sides)
-            if self.grow_by == "accumulated" and self.step + self.schedule.every < self.schedule.end:
-                self._draw_probes()
-            else:
-                self._drop_probes()
+            self._drop_probes()
         return loss
 
     def _differentiate(

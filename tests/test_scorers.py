@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
 from tables_by_hand import dense, dense_gradient, mask, random_table
 
 from sparserec_np.autograd import Parameter, Tape, total
 from sparserec_np.data import make_interactions
-from sparserec_np.scorers import PropagationScorer
+from sparserec_np.scorers import DotScorer, PropagationScorer
 
 
 @pytest.fixture
@@ -71,14 +74,33 @@ def test_dropout_leaves_whole_entries_of_histories_out(setting):
     np.testing.assert_allclose(scores[:, 0], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_order_is_a_permutation_that_keeps_users_together(setting):
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=20), st.integers(1, 12), st.integers(0, 99))
+def test_every_example_is_in_one_batch_of_ascending_numbers(lengths, batch_size, seed):
+    scorers = DotScorer(), PropagationScorer(sparse.csr_array(np.ones((2, 3), np.float32)), 0.7, 0.3)
+    for scorer in scorers:
+        batches = list(scorer.batches(np.array(lengths), batch_size, np.random.default_rng(seed)))
+        assert all(len(batch) <= batch_size and (np.diff(batch) > 0).all() for batch in batches)
+        np.testing.assert_array_equal(
+            np.sort(np.concatenate([np.empty(0, int), *batches])), np.arange(sum(lengths))
+        )
+
+
+def test_batches_of_propagation_keep_users_together(setting):
     user_items, _, scorer = setting
     lengths = np.diff(user_items.indptr)
     users = np.repeat(np.arange(9), lengths)
-    order = scorer.order(lengths, np.random.default_rng(1))
-    np.testing.assert_array_equal(np.sort(order), np.arange(len(users)))
-    changes = np.count_nonzero(np.diff(users[order]))
-    assert changes == len(np.unique(users)) - 1
+    met = [set(users[batch]) for batch in scorer.batches(lengths, 5, np.random.default_rng(1))]
+    assert sum(map(len, met)) <= len(np.unique(users)) + len(met) - 1
+
+
+def test_batches_of_dot_products_keep_neighbours_together_and_others_in_every_epoch():
+    rng = np.random.default_rng(1)
+    seen = set()
+    for _ in range(20):
+        batches = list(DotScorer().batches(np.array([400]), 40, rng))
+        assert sum(np.count_nonzero(np.diff(batch) > 1) for batch in batches) <= 101
+        seen |= {tuple(batch) for batch in batches}
+    assert len(seen) > 150
 
 
 def test_positives_start_at_the_score_asked_for(setting):

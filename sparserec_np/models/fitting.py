@@ -145,7 +145,10 @@ def build_trainer(
         )
         # The square root evens out a long tail: frequent rows first, rare ones not never.
         sides.append(Side(parameter, optimizer, np.sqrt(degree)))
-    batch_size = settings["batch_size"] or min(max(user_items.nnz // 64, 1024), 8192)
+    negatives = n_negatives(settings, loss)
+    # What a step costs beside its pairs is spread over more examples where each has few pairs.
+    largest = 16384 if negatives <= 1 else 8192
+    batch_size = settings["batch_size"] or min(max(user_items.nnz // 64, 1024), largest)
     steps = math.ceil(user_items.nnz / batch_size)
     users, items = sides
     assert items is not None
@@ -155,7 +158,7 @@ def build_trainer(
         examples=sparse.csr_array((targets, user_items.indices, user_items.indptr), shape=user_items.shape),
         loss=loss,
         sampler=NegativeSampler(user_items, settings["popularity_power"], int(rng.integers(2**63)), workers),
-        negatives=n_negatives(settings, loss),
+        negatives=negatives,
         batch_size=batch_size,
         schedule=CosineSchedule(
             settings["prune_fraction"],
