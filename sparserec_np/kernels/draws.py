@@ -9,6 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from sparserec_np.kernels.prefetch import prefetch
+
+# How many examples before they are needed their memory is asked for.
+_AHEAD = 32
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
@@ -56,6 +60,16 @@ def _contains(item, first, last, seen):
     return np.uint64(seen[found]) == np.uint64(item)
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _prefetch_seen(e, stop, users, seen_indptr, seen_items):
+    """Ask for what the search in the items of ``users[e]`` begins with, if ``e`` is before ``stop``."""
+    if e < stop:
+        user = np.uint64(users[e])
+        first, last = np.uint64(seen_indptr[user]), np.uint64(seen_indptr[user + np.uint64(1)])
+        prefetch(seen_items, first)
+        prefetch(seen_items, (first + last) >> np.uint64(1))
+
+
 @njit(cache=True, nogil=True)
 def draw_uniform(start, stop, seed, first_number, users, seen_indptr, seen_items, n_items, out):
     """Fill ``out[e, 1:]`` with items drawn uniformly from those that ``users[e]`` has not seen.
@@ -69,6 +83,7 @@ def draw_uniform(start, stop, seed, first_number, users, seen_indptr, seen_items
     seen_bits = np.zeros((n_items >> np.uint64(6)) + np.uint64(1), dtype=np.uint64)
     low_bits, one = np.uint64(63), np.uint64(1)
     for e in range(np.uint64(start), np.uint64(stop)):
+        _prefetch_seen(e + np.uint64(_AHEAD), np.uint64(stop), users, seen_indptr, seen_items)
         user = np.uint64(users[e])
         first, last = np.uint64(seen_indptr[user]), np.uint64(seen_indptr[user + one])
         number = (np.uint64(first_number) + e * negatives) * np.uint64(2)
@@ -168,6 +183,9 @@ def take_examples(start, stop, batch, ends, items, weights, batch_users, batch_i
     """
     first = np.int64(0)
     for e in range(start, stop):
+        if e + _AHEAD < stop:
+            prefetch(items, batch[e + _AHEAD])
+            prefetch(weights, batch[e + _AHEAD])
         number = np.int64(batch[e])
         step, last = np.int64(1), first
         while last < len(ends) and ends[last] <= number:
