@@ -20,8 +20,6 @@ from sparserec_np.tables import SparseTable
 
 # Enough to know a mean by; more would only cost time.
 _CALIBRATION_USERS = 2000
-# So many neighbouring examples, most of them of the same user, go into the same batch.
-_NEIGHBOURS = 4
 
 Rows = npt.NDArray[Any]
 
@@ -37,11 +35,14 @@ class Scorer(Protocol):
     ) -> None:
         """Bring the tables' first values, in place, to the scale that training starts from."""
 
-    def batches(self, lengths: Rows, batch_size: int, rng: np.random.Generator) -> Iterator[Rows]:
+    def batches(
+        self, lengths: Rows, batch_size: int, neighbours: int, rng: np.random.Generator
+    ) -> Iterator[Rows]:
         """Deal the examples of an epoch into batches of at most ``batch_size``.
 
         The examples are numbered user after user, who has as many as ``lengths`` tells. The numbers of a
-        batch are ascending, so that what belongs to one user is looked up together.
+        batch are ascending, so that what belongs to one user is looked up together. ``neighbours`` examples
+        in a row go into the same batch, or more.
         """
 
     def __call__(
@@ -70,13 +71,12 @@ class DotScorer:
         users.rescale(init_scale)
         items.rescale(init_scale)
 
-    def batches(self, lengths: Rows, batch_size: int, rng: np.random.Generator) -> Iterator[Rows]:
-        """Shuffle groups of neighbouring examples, cut elsewhere in every epoch.
-
-        A user's row is so read and updated a fraction as often, for several examples at a time.
-        """
+    def batches(
+        self, lengths: Rows, batch_size: int, neighbours: int, rng: np.random.Generator
+    ) -> Iterator[Rows]:
+        """Shuffle groups of ``neighbours`` examples, cut elsewhere in every epoch."""
         n = int(lengths.sum())
-        size = min(_NEIGHBOURS, batch_size)
+        size = min(neighbours, batch_size)
         shift = int(rng.integers(size))
         n_groups = -(-(n + shift) // size) if n else 0
         order = np.arange(n_groups, dtype=np.int32 if n + size <= np.iinfo(np.int32).max else np.int64)
@@ -161,7 +161,9 @@ class PropagationScorer:
         else:
             items.rescale(1.0)
 
-    def batches(self, lengths: Rows, batch_size: int, rng: np.random.Generator) -> Iterator[Rows]:
+    def batches(
+        self, lengths: Rows, batch_size: int, neighbours: int, rng: np.random.Generator
+    ) -> Iterator[Rows]:
         """Shuffle the users and keep each one's examples together: their history is propagated once."""
         starts = np.cumsum(lengths) - lengths
         users = rng.permutation(len(lengths))

@@ -71,6 +71,9 @@ class Trainer:
         Negatives per positive.
     batch_size : int
         Most positives per step.
+    neighbours : int
+        So many positives in a row, most of them of the same user, go into the same step: a user's row is read
+        and updated a fraction as often, for several positives at a time.
     schedule : CosineSchedule
         When to explore and how much.
     grow_by : {"accumulated", "last_batch", "none"}
@@ -99,6 +102,7 @@ class Trainer:
     rng: np.random.Generator
     scorer: Scorer = field(default_factory=DotScorer)
     distillation: Distillation | None = None
+    neighbours: int = 1
     step: int = 0
     n_replaced: int = 0
 
@@ -133,7 +137,7 @@ class Trainer:
     def run_epoch(self) -> float:
         """Go through all interactions once, in a new random order; returns the mean loss."""
         loss = 0.0
-        for batch in self.scorer.batches(self._lengths, self.batch_size, self.rng):
+        for batch in self.scorer.batches(self._lengths, self.batch_size, self.neighbours, self.rng):
             loss += self._run_step(batch)
         return loss / max(1, self.n_examples)
 

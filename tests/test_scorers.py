@@ -74,11 +74,11 @@ def test_dropout_leaves_whole_entries_of_histories_out(setting):
     np.testing.assert_allclose(scores[:, 0], expected, rtol=1e-4, atol=1e-5)
 
 
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=20), st.integers(1, 12), st.integers(0, 99))
-def test_every_example_is_in_one_batch_of_ascending_numbers(lengths, batch_size, seed):
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=20), st.integers(1, 12), st.integers(1, 5))
+def test_every_example_is_in_one_batch_of_ascending_numbers(lengths, batch_size, neighbours):
     scorers = DotScorer(), PropagationScorer(sparse.csr_array(np.ones((2, 3), np.float32)), 0.7, 0.3)
     for scorer in scorers:
-        batches = list(scorer.batches(np.array(lengths), batch_size, np.random.default_rng(seed)))
+        batches = list(scorer.batches(np.array(lengths), batch_size, neighbours, np.random.default_rng(0)))
         assert all(len(batch) <= batch_size and (np.diff(batch) > 0).all() for batch in batches)
         np.testing.assert_array_equal(
             np.sort(np.concatenate([np.empty(0, int), *batches])), np.arange(sum(lengths))
@@ -89,7 +89,7 @@ def test_batches_of_propagation_keep_users_together(setting):
     user_items, _, scorer = setting
     lengths = np.diff(user_items.indptr)
     users = np.repeat(np.arange(9), lengths)
-    met = [set(users[batch]) for batch in scorer.batches(lengths, 5, np.random.default_rng(1))]
+    met = [set(users[batch]) for batch in scorer.batches(lengths, 5, 1, np.random.default_rng(1))]
     assert sum(map(len, met)) <= len(np.unique(users)) + len(met) - 1
 
 
@@ -97,7 +97,7 @@ def test_batches_of_dot_products_keep_neighbours_together_and_others_in_every_ep
     rng = np.random.default_rng(1)
     seen = set()
     for _ in range(20):
-        batches = list(DotScorer().batches(np.array([400]), 40, rng))
+        batches = list(DotScorer().batches(np.array([400]), 40, 4, rng))
         assert sum(np.count_nonzero(np.diff(batch) > 1) for batch in batches) <= 101
         seen |= {tuple(batch) for batch in batches}
     assert len(seen) > 150

@@ -21,6 +21,8 @@ _1 = np.uint64(1)
 # How many rows, pairs, before they are needed their memory is asked for: what is on its way at a time.
 _ROWS_AHEAD = np.uint64(4)
 _PAIRS_AHEAD = np.uint64(16)
+# Numbers of the dense rows that are at work at a time: they stay in the nearest cache.
+_BLOCK_NUMBERS = 2048
 
 
 @njit(nogil=True, inline="always")
@@ -68,23 +70,14 @@ def add_partners(
         _hand_out(gradient, _u(touched[t]), _u(value_starts[t]), b_indptr, b_columns, values, slots, probes)
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _dot(wide, columns, data, first, last):
-    """Dot product of a dense row with the entries ``first`` to ``last`` of a table."""
-    total = data.dtype.type(0)
-    for q in range(first, last):
-        total += wide[columns[q]] * data[q]
-    return total
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _add_and_answer(gradient, weight, wide, columns, data, first, last, runs, v):
-    """Add a table row to ``gradient``, and write to ``runs`` what is stored of the row's own gradient."""
-    for q in range(first, last):
-        c = columns[q]
-        gradient[c] += weight * data[q]
-        runs[v] = weight * wide[c]
-        v += _1
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _push(start, stop, margins, pushes):
+    """Turn the margins of some examples into losses, and write the derivatives by the negative scores."""
+    for e in range(start, stop):
+        x = margins[e]
+        small = _exp(-abs(x))
+        pushes[e] = (small if x > _f(0.0) else _f(1.0)) / (_f(1.0) + small)
+        margins[e] = _log1p_of_share(small) - min(x, _f(0.0))
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
@@ -100,39 +93,48 @@ def bpr_owners(
     What pair ``2 e + j`` contributes to the gradient of its row of ``B`` is written to ``runs``, a number for
     each stored entry of the row, from ``run_starts[2 e + j]`` on.
     """
-    start, stop = _u(start), _u(stop)
+    start, stop, dim = _u(start), _u(stop), _u(probes.shape[1])
     flat, n_pairs = partners.reshape(-1), _u(partners.size)
-    wide = np.zeros(probes.shape[1], dtype=values.dtype)
-    gradient = np.zeros(probes.shape[1], dtype=values.dtype)
-    for t in range(start, stop):
-        _prefetch_touched(t + _ROWS_AHEAD, stop, touched, a_indptr, a_columns, a_data, slots, probes)
-        row = _u(touched[t])
-        for q in range(_u(a_indptr[row]), _u(a_indptr[row + _1])):
-            wide[a_columns[q]] = a_data[q]
-        for e in range(_u(offsets[t]), _u(offsets[t + _1])):
-            p = e + e
-            if p + _PAIRS_AHEAD < n_pairs:
-                prefetch_entries(b_columns, b_data, _u(b_indptr[_u(flat[p + _PAIRS_AHEAD])]))
-                prefetch_entries(b_columns, b_data, _u(b_indptr[_u(flat[p + _PAIRS_AHEAD + _1])]))
-            liked, other = _u(flat[p]), _u(flat[p + _1])
-            first, last = _u(b_indptr[liked]), _u(b_indptr[liked + _1])
-            other_first, other_last = _u(b_indptr[other]), _u(b_indptr[other + _1])
-            x = _dot(wide, b_columns, b_data, first, last)
-            x -= _dot(wide, b_columns, b_data, other_first, other_last)
-            losses[e] = x
-            small = _exp(-abs(x))
-            push = (small if x > _f(0.0) else _f(1.0)) / (_f(1.0) + small)
-            pushes[e] = push
-            v, w = _u(run_starts[p]), _u(run_starts[p + _1])
-            _add_and_answer(gradient, -push, wide, b_columns, b_data, first, last, runs, v)
-            _add_and_answer(gradient, push, wide, b_columns, b_data, other_first, other_last, runs, w)
-        for q in range(_u(a_indptr[row]), _u(a_indptr[row + _1])):
-            wide[a_columns[q]] = 0
-        _hand_out(gradient, row, _u(value_starts[t]), a_indptr, a_columns, values, slots, probes)
-    # The margins become losses, all in one go: the logarithms of many take little more time than one.
-    for e in range(_u(offsets[start]), _u(offsets[stop])):
-        x = losses[e]
-        losses[e] = _log1p_of_share(_exp(-abs(x))) - min(x, _f(0.0))
+    block = _u(max(1, _BLOCK_NUMBERS // probes.shape[1]))
+    wide = np.zeros((block, dim), dtype=values.dtype)
+    gradient = np.zeros(dim, dtype=values.dtype)
+    for begin in range(start, stop, block):
+        end = min(begin + block, stop)
+        # First all margins of some rows, then what they push by, then the gradients: within each of these
+        # nothing waits for what was just computed.
+        for t in range(begin, end):
+            _prefetch_touched(t + _ROWS_AHEAD, stop, touched, a_indptr, a_columns, a_data, slots, probes)
+            row, i = _u(touched[t]), t - begin
+            for q in range(_u(a_indptr[row]), _u(a_indptr[row + _1])):
+                wide[i, a_columns[q]] = a_data[q]
+            for e in range(_u(offsets[t]), _u(offsets[t + _1])):
+                p = e + e
+                if p + _PAIRS_AHEAD < n_pairs:
+                    prefetch_entries(b_columns, b_data, _u(b_indptr[_u(flat[p + _PAIRS_AHEAD])]))
+                    prefetch_entries(b_columns, b_data, _u(b_indptr[_u(flat[p + _PAIRS_AHEAD + _1])]))
+                liked, other = _u(flat[p]), _u(flat[p + _1])
+                x = y = _f(0.0)
+                for q in range(_u(b_indptr[liked]), _u(b_indptr[liked + _1])):
+                    x += wide[i, b_columns[q]] * b_data[q]
+                for q in range(_u(b_indptr[other]), _u(b_indptr[other + _1])):
+                    y += wide[i, b_columns[q]] * b_data[q]
+                losses[e] = x - y
+        _push(_u(offsets[begin]), _u(offsets[end]), losses, pushes)
+        for t in range(begin, end):
+            row, i = _u(touched[t]), t - begin
+            for e in range(_u(offsets[t]), _u(offsets[t + _1])):
+                for j in range(_u(2)):
+                    p = e + e + j
+                    partner, v = _u(flat[p]), _u(run_starts[p])
+                    weight = pushes[e] if j == _1 else -pushes[e]
+                    for q in range(_u(b_indptr[partner]), _u(b_indptr[partner + _1])):
+                        c = b_columns[q]
+                        gradient[c] += weight * b_data[q]
+                        runs[v] = weight * wide[i, c]
+                        v += _1
+            for q in range(_u(a_indptr[row]), _u(a_indptr[row + _1])):
+                wide[i, a_columns[q]] = 0
+            _hand_out(gradient, row, _u(value_starts[t]), a_indptr, a_columns, values, slots, probes)
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})

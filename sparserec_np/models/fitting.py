@@ -146,8 +146,8 @@ def build_trainer(
         # The square root evens out a long tail: frequent rows first, rare ones not never.
         sides.append(Side(parameter, optimizer, np.sqrt(degree)))
     negatives = n_negatives(settings, loss)
-    # What a step costs beside its pairs is spread over more examples where each has few pairs.
-    largest = 16384 if negatives <= 1 else 8192
+    # Where an example has few pairs, what each row of a step costs beside them is shared by more examples.
+    largest, neighbours = (16384, 4) if negatives == 1 else (8192, 1)
     batch_size = settings["batch_size"] or min(max(user_items.nnz // 64, 1024), largest)
     steps = math.ceil(user_items.nnz / batch_size)
     users, items = sides
@@ -170,6 +170,7 @@ def build_trainer(
         rng=rng,
         scorer=scorer,
         distillation=distillation,
+        neighbours=neighbours,
     )
 
 
