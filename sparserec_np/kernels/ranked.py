@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from sparserec_np.kernels.exponentials import _exp, _log1p_of_share
+from sparserec_np.kernels.loops import short_loop
 from sparserec_np.kernels.prefetch import prefetch, prefetch_entries, prefetch_row
 
 _u = np.uint64
@@ -39,6 +40,7 @@ def _prefetch_touched(t, stop, touched, indptr, columns, data, slots, probes):
 def _hand_out(gradient, row, v, indptr, columns, values, slots, probes):
     """Write what is stored of a row's gradient, add it to its accumulator, and zero it."""
     for q in range(_u(indptr[row]), _u(indptr[row + _1])):
+        short_loop()
         values[v] = gradient[columns[q]]
         v += _1
     if slots[row] >= 0:
@@ -66,6 +68,7 @@ def add_partners(
                 prefetch_entries(a_columns, a_data, _u(a_indptr[_u(owners[k + _PAIRS_AHEAD])]))
             row, weight = _u(owners[k]), g[_u(pairs[k])]
             for q in range(_u(a_indptr[row]), _u(a_indptr[row + _1])):
+                short_loop()
                 gradient[a_columns[q]] += weight * a_data[q]
         _hand_out(gradient, _u(touched[t]), _u(value_starts[t]), b_indptr, b_columns, values, slots, probes)
 
@@ -106,6 +109,7 @@ def bpr_owners(
             _prefetch_touched(t + _ROWS_AHEAD, stop, touched, a_indptr, a_columns, a_data, slots, probes)
             row, i = _u(touched[t]), t - begin
             for q in range(_u(a_indptr[row]), _u(a_indptr[row + _1])):
+                short_loop()
                 wide[i, a_columns[q]] = a_data[q]
             for e in range(_u(offsets[t]), _u(offsets[t + _1])):
                 p = e + e
@@ -115,8 +119,10 @@ def bpr_owners(
                 liked, other = _u(flat[p]), _u(flat[p + _1])
                 x = y = _f(0.0)
                 for q in range(_u(b_indptr[liked]), _u(b_indptr[liked + _1])):
+                    short_loop()
                     x += wide[i, b_columns[q]] * b_data[q]
                 for q in range(_u(b_indptr[other]), _u(b_indptr[other + _1])):
+                    short_loop()
                     y += wide[i, b_columns[q]] * b_data[q]
                 losses[e] = x - y
         _push(_u(offsets[begin]), _u(offsets[end]), losses, pushes)
@@ -128,11 +134,13 @@ def bpr_owners(
                     partner, v = _u(flat[p]), _u(run_starts[p])
                     weight = pushes[e] if j == _1 else -pushes[e]
                     for q in range(_u(b_indptr[partner]), _u(b_indptr[partner + _1])):
+                        short_loop()
                         c = b_columns[q]
                         gradient[c] += weight * b_data[q]
                         runs[v] = weight * wide[i, c]
                         v += _1
             for q in range(_u(a_indptr[row]), _u(a_indptr[row + _1])):
+                short_loop()
                 wide[i, a_columns[q]] = 0
             _hand_out(gradient, row, _u(value_starts[t]), a_indptr, a_columns, values, slots, probes)
 
@@ -171,4 +179,5 @@ def sum_runs(
                 push = pushes[pair >> _1]
                 weight = push if pair & _1 else -push
                 for q in range(_u(a_indptr[owner]), _u(a_indptr[owner + _1])):
+                    short_loop()
                     probe[a_columns[q]] += weight * a_data[q]
