@@ -42,7 +42,8 @@ class Scorer(Protocol):
 
         The examples are numbered user after user, who has as many as ``lengths`` tells. The numbers of a
         batch are ascending, so that what belongs to one user is looked up together. ``neighbours`` examples
-        in a row go into the same batch, or more.
+        in a row go into the same batch, or more. Nothing is drawn from ``rng`` after the first batch, for the
+        others may be dealt while that one is trained on.
         """
 
     def __call__(

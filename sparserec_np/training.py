@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -136,13 +138,25 @@ class Trainer:
 
     def run_epoch(self) -> float:
         """Go through all interactions once, in a new random order; returns the mean loss."""
-        loss = 0.0
-        for batch in self.scorer.batches(self._lengths, self.batch_size, self.neighbours, self.rng):
-            loss += self._run_step(batch)
+        batches = self.scorer.batches(self._lengths, self.batch_size, self.neighbours, self.rng)
+        if self.items.parameter.workers.n_jobs == 1:
+            loss = sum(self._run_step(*self._examples_of(batch)) for batch in batches)
+        else:
+            # A batch's examples depend on no table: those of the next are taken while this one is trained on.
+            loss = 0.0
+            with ThreadPoolExecutor(1) as ahead:
+                coming = ahead.submit(self._next_examples, batches)
+                while (examples := coming.result()) is not None:
+                    coming = ahead.submit(self._next_examples, batches)
+                    loss += self._run_step(*examples)
         return loss / max(1, self.n_examples)
 
-    def _run_step(self, batch: npt.NDArray[Any]) -> float:
-        """One batch; returns its summed loss."""
+    def _next_examples(self, batches: Iterator[npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], ...] | None:
+        batch = next(batches, None)
+        return None if batch is None else self._examples_of(batch)
+
+    def _examples_of(self, batch: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], ...]:
+        """Users, items (the positive first) and weights of the examples with these ascending numbers."""
         n = len(batch)
         users, weights = np.empty(n, dtype=np.int32), np.empty(n, dtype=self._weights.dtype)
         items = np.empty((n, 1 + self.negatives), dtype=np.int32)
@@ -151,7 +165,10 @@ class Trainer:
         )
         if self.negatives:
             self.sampler.fill(users, items)
+        return users, items, weights
 
+    def _run_step(self, users: npt.NDArray[Any], items: npt.NDArray[Any], weights: npt.NDArray[Any]) -> float:
+        """One batch; returns its summed loss."""
         self.step += 1
         explores = self.grow_by != "none" and self.schedule.is_due(self.step)
         if self.grow_by != "none" and self.schedule.is_due(self.step + self._n_gathered - 1):
