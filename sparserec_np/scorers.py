@@ -84,8 +84,8 @@ class DotScorer:
         rng.shuffle(order)
         step = batch_size // size
         for start in range(0, n_groups, step):
-            firsts = np.sort(order[start : start + step]) * size - shift
-            numbers = (firsts[:, None] + np.arange(size, dtype=order.dtype)).reshape(-1)
+            firsts: Rows = np.sort(order[start : start + step]) * size - shift
+            numbers = np.add.outer(firsts, np.arange(size, dtype=order.dtype)).reshape(-1)
             # The first group may begin before the first example, and the last one end after the last.
             yield numbers[max(0, -int(firsts[0])) : len(numbers) - max(0, int(firsts[-1]) + size - n)]
 
