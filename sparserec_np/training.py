@@ -22,9 +22,6 @@ from sparserec_np.sampling import NegativeSampler
 from sparserec_np.scorers import DotScorer, Scorer
 from sparserec_np.tables import SparseTable, TableGradient
 
-# Share of the steps between two explorations whose gradients growing goes by: the last ones, which belong to
-# tables like those that entries are added to. To gather all of them costs more than it tells.
-_GATHERED = 0.25
 # Numbers that the accumulators of a table may have even where fewer entries are stored.
 _PROBE_NUMBERS = 1 << 22
 
@@ -79,8 +76,8 @@ class Trainer:
     schedule : CosineSchedule
         When to explore and how much.
     grow_by : {"accumulated", "last_batch", "none"}
-        Which gradients inactive entries are judged by: those of the last quarter of the interval; those of
-        its last batch (as in RigL and DSL); or the mask stays as it is.
+        Which gradients inactive entries are judged by: those of the whole interval; those of its last
+        batch (as in RigL and DSL); or the mask stays as it is.
     probe_fraction : float
         Share of the rows that are probe rows.
     rng : numpy.random.Generator
@@ -118,8 +115,8 @@ class Trainer:
             self._items, self._weights = self._items[usable], self._weights[usable]
             self._lengths = self._lengths * rankable
         self._ends = np.cumsum(self._lengths)
-        share = _GATHERED if self.grow_by == "accumulated" else 0.0
-        self._n_gathered = max(1, round(share * self.schedule.every))
+        # Steps before an exploration whose gradients growing goes by.
+        self._n_gathered = self.schedule.every if self.grow_by == "accumulated" else 1
 
     @property
     def sides(self) -> list[Side]:

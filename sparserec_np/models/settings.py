@@ -31,8 +31,7 @@ _SETTINGS_DOC = """\
     epochs : int
         Passes through the interactions, at most.
     batch_size : int or None
-        Interactions per step; None for a 64th of all, but 1024 to 8192 (to 16384
-        with one negative).
+        Interactions per step; None for a 64th of all, but 1024 to 8192 (to 16384 with one negative).
     negatives : int
         Sampled items that a user has not interacted with, per interaction.
     popularity_power : float
@@ -49,10 +48,10 @@ _SETTINGS_DOC = """\
     prune_fraction : float
         Share of the stored entries that an exploration replaces at first; it falls to 0 along a cosine.
     grow_by : {{"accumulated", "last_batch", "none"}}
-        Gradient by which inactive entries are chosen to grow: that of the last quarter of the steps from one
-        exploration to the next, or of the last one; none leaves the mask as it is.
+        Gradient by which inactive entries are chosen to grow: that of all steps from one exploration to the
+        next, or of the last one; none leaves the mask as it is.
     probe_fraction : float
-        Share of the rows whose inactive entries are judged, sampled anew for every exploration.
+        Share of the rows whose inactive entries are judged, sampled anew for every interval.
     optimizer : {{"adagrad", "adam", "sgd"}}
         Optimizer; its state is as sparse as the tables.
     teacher : {{"spectral", "ease"}}, estimator or None
