@@ -16,25 +16,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparserec_np.data.codebook import Codebook
-from sparserec_np.data.digits import PADDING, parse_decimals, parse_integers
 from sparserec_np.data.sniff import BLANKS, Layout
+from sparserec_np.data.words import PADDING, as_words, padded
+from sparserec_np.kernels.digits import parse_decimals, parse_integers
+from sparserec_np.kernels.lines import find_fields
 
 _STAND_IN = b"\x1f"  # one byte in place of a longer separator
 
 
 class FastBlock:
-    """A block whose fields are known by where they begin and end."""
+    """A block whose fields are known by where they begin and end, in the columns that are read."""
 
     def __init__(
         self,
         data: bytes,
+        layout: Layout,
         separator: bytes,
         buffer: NDArray[np.uint8],
-        starts: NDArray[np.int64],
-        ends: NDArray[np.int64],
+        starts: NDArray[np.int32],
+        ends: NDArray[np.int32],
     ) -> None:
-        self.n_rows, self._n_fields = ends.shape
+        self.n_rows = ends.shape[1]
         self._data = data
+        self._layout = layout
         self._separator = separator
         self._buffer = buffer
         self._starts = starts
@@ -42,40 +46,44 @@ class FastBlock:
         self._texts: list[str] | None = None
         self._has_blanks = False
 
-    def fields(self, position: int) -> _FastFields:
+    def fields(self, role: str) -> _FastFields:
         """Return a column."""
-        return _FastFields(self, position, self._buffer, self._starts[:, position], self._ends[:, position])
+        row = list(self._layout.columns).index(role)
+        return _FastFields(self, role, self._buffer, self._starts[row], self._ends[row])
 
-    def texts(self, position: int) -> list[str]:
+    def texts(self, role: str) -> list[str]:
         """Return a column as text."""
         if self._texts is None:
             # Every quote encloses a whole field, or the block would not be here.
-            data = self._data.replace(b"\n", self._separator).replace(b'"', b"")
+            data = re.sub(rb"\n{2,}", b"\n", self._data).lstrip(b"\n")
+            data = data.replace(b"\n", self._separator).replace(b'"', b"")
             self._texts = data.decode().split(self._separator.decode())
             blanks = (blank.encode() for blank in BLANKS)
             self._has_blanks = any(blank in data for blank in blanks if blank != self._separator)
-        texts = self._texts[position : self.n_rows * self._n_fields : self._n_fields]
+        n_fields = self._layout.n_fields
+        texts = self._texts[self._layout.columns[role] : self.n_rows * n_fields : n_fields]
         return [text.strip(BLANKS) for text in texts] if self._has_blanks else texts
 
 
 @dataclass(frozen=True)
 class _FastFields:
     block: FastBlock
-    position: int
+    role: str
     buffer: NDArray[np.uint8]
-    starts: NDArray[np.int64]
-    ends: NDArray[np.int64]
+    starts: NDArray[np.int32]
+    ends: NDArray[np.int32]
 
     def integers(self, *, canonical: bool = False) -> NDArray[np.int64] | None:
-        if canonical and np.any((self.buffer[self.starts] == ord("0")) & (self.ends - self.starts > 1)):
-            return None
-        return parse_integers(self.buffer, self.starts, self.ends)
+        numbers = np.empty(len(self.starts), np.int64)
+        fit = parse_integers(as_words(self.buffer), self.starts, self.ends, canonical, numbers)
+        return numbers if fit else None
 
     def decimals(self) -> NDArray[np.float64] | None:
-        return parse_decimals(self.buffer, self.starts, self.ends)
+        numbers = np.empty(len(self.starts), np.float64)
+        return numbers if parse_decimals(self.buffer, self.starts, self.ends, numbers) else None
 
     def texts(self) -> list[str]:
-        return self.block.texts(self.position)
+        return self.block.texts(self.role)
 
     def codes(self, book: Codebook) -> NDArray[np.int32]:
         return book.encode_fields(self.buffer, self.starts, self.ends)
@@ -87,14 +95,16 @@ class CarefulBlock:
 
     rows: list[list[str]]
     lines: list[int]
+    layout: Layout
 
     @property
     def n_rows(self) -> int:
         """Number of rows."""
         return len(self.rows)
 
-    def fields(self, position: int) -> _CarefulFields:
+    def fields(self, role: str) -> _CarefulFields:
         """Return a column."""
+        position = self.layout.columns[role]
         return _CarefulFields([row[position] for row in self.rows])
 
 
@@ -167,8 +177,6 @@ def split_fast(data: bytes, layout: Layout) -> FastBlock | None:
         return None
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n")
-    if b"\n\n" in data or data.startswith(b"\n"):
-        data = re.sub(rb"\n{2,}", b"\n", data).lstrip(b"\n")
     separator = layout.separator.encode()
     if separator == b" " and re.search(rb"[\t\r]|  |^ | $", data, re.MULTILINE):
         return None
@@ -178,22 +186,20 @@ def split_fast(data: bytes, layout: Layout) -> FastBlock | None:
         data = data.replace(separator, _STAND_IN)
         separator = _STAND_IN
 
-    buffer = np.frombuffer(bytes(PADDING) + data, dtype=np.uint8)
-    is_newline = buffer == ord("\n")
-    flat = np.flatnonzero(is_newline | (buffer == ord(separator)))
-    if flat.size != np.count_nonzero(is_newline) * layout.n_fields:
+    buffer = padded(data)
+    ends_field = np.zeros(256, np.uint8)
+    ends_field[[ord("\n"), ord(separator)]] = 1
+    rows_of = np.full(layout.n_fields, -1)
+    rows_of[list(layout.columns.values())] = np.arange(len(layout.columns))
+    starts = np.empty((len(layout.columns), np.count_nonzero(buffer == ord("\n"))), np.int32)
+    ends = np.empty_like(starts)
+    n_lines, n_quotes = find_fields(
+        buffer, PADDING, np.uint8(ord(separator)), ends_field, rows_of, starts, ends
+    )
+    # Other quotes stand inside a field, or hide a separator.
+    if n_lines < 0 or n_quotes != data.count(b'"'):
         return None
-    ends = flat.reshape(-1, layout.n_fields)
-    if not is_newline[ends[:, -1]].all():
-        return None
-    starts = np.append(PADDING, flat + 1)[:-1].reshape(ends.shape)
-    n_quotes = data.count(b'"')
-    if n_quotes:
-        quoted = (buffer[starts] == ord('"')) & (buffer[ends - 1] == ord('"')) & (ends - starts > 1)
-        if n_quotes != 2 * np.count_nonzero(quoted):
-            return None  # a quote inside a field, or a separator between quotes
-        starts, ends = starts + quoted, ends - quoted
-    return FastBlock(data, separator, buffer, starts, ends)
+    return FastBlock(data, layout, separator, buffer, starts[:, :n_lines], ends[:, :n_lines])
 
 
 def is_utf8(data: bytes) -> bool:

@@ -1,8 +1,8 @@
 """Interactions files read as a stream of blocks.
 
 Each block first takes the fast road, on which separators are found and numbers parsed for the whole block
-at once, by pyarrow where that is installed; it is left for anything odd. The careful road understands
-quotes, knows line numbers and finds the one field to blame. All end in the same columns.
+at once; it is left for anything odd. The careful road understands quotes, knows line numbers and finds the
+one field to blame. Both end in the same columns.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import NoReturn
 
 import numpy as np
 
-from sparserec_np.data.arrow import LONGER, ArrowBlock, ArrowSplitter, pyarrow_csv
 from sparserec_np.data.blocks import CarefulBlock, FastBlock, LineFeed, split_fast
 from sparserec_np.data.chunks import MemoryChunks
 from sparserec_np.data.columns import Column, IdColumn, MakeChunks, TimeColumn, WeightColumn
@@ -118,8 +117,7 @@ def read_table(
     """
     if sep is not None and (not sep or sep in ('"', "\n", "\r")):
         raise SettingError(f"sep is {sep!r}; expected a separator such as ',', '\\t', ';', '::' or ' '")
-    longer = LONGER if pyarrow_csv() is not None else 1
-    with Source(path, longer) as source, ThreadPoolExecutor(_THREADS) as pool:
+    with Source(path) as source, ThreadPoolExecutor(_THREADS) as pool:
         return _Reader(source, pool, choices, sep, header, allow_negative, make_chunks).read()
 
 
@@ -146,7 +144,6 @@ class _Reader:
         self._separators = (self._layout.separator,)
         if self._layout.header:
             line, first = line + 1, first[first.index(b"\n") + 1 :]
-        self._arrow = ArrowSplitter(self._layout)
         # So does splitting.
         pieces = map(self._split_fast, chain([(line, first)], self._blocks))
         self._pieces = ahead(pieces, pool) if source.is_file else pieces
@@ -184,17 +181,17 @@ class _Reader:
             self._times if self._times in self._columns else None,
         )
 
-    def _split_fast(self, piece: tuple[int, bytes]) -> tuple[int, bytes, ArrowBlock | FastBlock | None]:
-        """Split a block in the fastest way that is right for it; None where that needs care."""
+    def _split_fast(self, piece: tuple[int, bytes]) -> tuple[int, bytes, FastBlock | None]:
+        """Split a block on the fast road; None where it needs care."""
         line, raw = piece
-        return line, raw, self._arrow.split(raw) or split_fast(raw, self._layout)
+        return line, raw, split_fast(raw, self._layout)
 
-    def _add(self, block: ArrowBlock | FastBlock | CarefulBlock) -> None:
+    def _add(self, block: FastBlock | CarefulBlock) -> None:
         if block.n_rows == 0:
             return
         if isinstance(block, CarefulBlock) and any(len(row) != self._layout.n_fields for row in block.rows):
             raise ValueError
-        fields = [block.fields(self._layout.columns[column.role]) for column in self._columns]
+        fields = [block.fields(column.role) for column in self._columns]
         added = [
             self._pool.submit(column.add, part) for column, part in zip(self._columns, fields, strict=True)
         ]
@@ -235,8 +232,10 @@ class _Reader:
         separator = self._layout.separator
         if not (uses_quotes(separator) and '"' in text):
             numbered = [(n, row) for n, row in enumerate(text.split("\n"), line) if row.strip(" \r")]
-            return CarefulBlock([split_line(row, separator) for _, row in numbered], [n for n, _ in numbered])
-        block = CarefulBlock([], [])
+            return CarefulBlock(
+                [split_line(row, separator) for _, row in numbered], [n for n, _ in numbered], self._layout
+            )
+        block = CarefulBlock([], [], self._layout)
         feed = LineFeed(text, self._more_text)
         rows = csv.reader(feed, delimiter=separator, strict=True, skipinitialspace=True)
         begin = line

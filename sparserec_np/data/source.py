@@ -44,8 +44,6 @@ class Source:
     ----------
     path : str or path-like
         The file; ``"-"`` for standard input.
-    longer : int
-        How many times `BLOCK_BYTES` a block is to be.
 
     Attributes
     ----------
@@ -55,8 +53,7 @@ class Source:
         Whether it is a file, not standard input.
     """
 
-    def __init__(self, path: str | os.PathLike[str], longer: int = 1) -> None:
-        self._block_bytes = longer * BLOCK_BYTES
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.is_file = self._close = os.fspath(path) != "-"
         self.name = str(Path(path)) if self._close else "standard input"
         try:
@@ -117,7 +114,7 @@ class Source:
 
     def _read(self, n_lines: int) -> bytes:
         try:
-            return self._stream.read(self._block_bytes)
+            return self._stream.read(BLOCK_BYTES)
         except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
             raise DataError(
                 f"{self.name}, after line {n_lines}: the file is truncated or damaged ({error}); "

@@ -1,14 +1,23 @@
-"""Short texts: numbered in the order of their first occurrence, by a hash table over bytes; looked at."""
+"""Short texts numbered in the order of their first occurrence, by a hash table over words of eight bytes.
+
+A text's words are its bytes eight by eight from its end on, each beginning where the text does at the least:
+what is missing of the last is zeros. Texts are kept in a *pool*, one record behind the other, from place 1
+on: a text's length and number, 32 bits each, and then its words. The table holds, for each record, the upper
+half of the text's hash and the place.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
-_OFFSET, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # FNV-1a
-_SHIFT = np.uint64(32)
+from sparserec_np.kernels.prefetch import prefetch
+
+_u = np.uint64
+_0, _1, _HALF = _u(0), _u(1), _u(32)
+_UPPER, _LOWER = _u(0xFFFFFFFF00000000), _u(0x00000000FFFFFFFF)
+_FACTOR = _u(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio
 _GROUP = 64  # fields whose places in memory are fetched together
-_HASH, _CODE = np.uint64(0xFFFFFFFF00000000), np.uint64(0x00000000FFFFFFFF)
 
 
 @njit(cache=True, nogil=True)
@@ -17,34 +26,44 @@ def _is_blank(byte):
 
 
 @njit(cache=True, nogil=True)
-def _hash(buffer, first, end):
-    value = _OFFSET
-    for at in range(first, end):
-        value = (value ^ np.uint64(buffer[at])) * _PRIME
-    return value
+def _byte(words, at):
+    return words[at - 7] >> _u(56)
+
+
+@njit(cache=True, nogil=True)
+def _word(words, end, left):
+    """Return the word that ends before ``end``, where that many bytes are left of a text."""
+    before = _u(64 - 8 * min(left, 8))
+    return words[end - 8] >> before << before
+
+
+@njit(cache=True, nogil=True)
+def _mixed(value, word):
+    value = (value ^ word) * _FACTOR
+    return value ^ (value >> _HALF)
 
 
 @njit(cache=True, nogil=True)
 def _slot(value, mask):
-    # The low bits, which say where to look, are to depend on all of them.
-    return (value ^ (value >> _SHIFT)) & mask
+    # The upper half is kept beside the place; the lower says where to look, and depends on all bits so far.
+    return (value ^ (value >> _HALF)) & mask
 
 
 @njit(cache=True, nogil=True)
-def number_fields(buffer, starts, ends, begin, slots, pool, offsets, n_texts, codes):
+def number_fields(words, starts, ends, begin, slots, pool, used, n_texts, codes):
     """Write the numbers of a buffer's fields, from ``begin`` on, by their texts without blanks around them.
 
     Parameters
     ----------
-    buffer : (n_bytes,) uint8
-    starts, ends : (n,) int64
-        Where each field begins and ends.
+    words : (n_bytes - 7,) uint64
+        The eight bytes of the buffer from each byte on, as `sparserec_np.data.words` makes them.
+    starts, ends : (n,) int
+        Where each field begins and ends; none begins before the 8th byte.
     begin : int
     slots : (m,) uint64
-        The hash table, m a power of 2 above the room for texts: the upper half of a text's hash, and its
-        number plus 1; 0 where it is free.
-    pool, offsets : (n_pool,) uint8, (room + 1,) int64
-        The texts known so far, one behind the other, and where each starts.
+        The hash table, 0 where it is free. m is a power of 2; half of it is room for texts.
+    pool, used : (n_pool,) uint64, int
+        The records, and where the next one goes.
     n_texts : int
         How many there are.
     codes : (n,) int32
@@ -52,92 +71,95 @@ def number_fields(buffer, starts, ends, begin, slots, pool, offsets, n_texts, co
 
     Returns
     -------
-    stopped, n_texts : int
-        The first field that there was no room for, or n; how many texts are known now.
-    fetched : uint8
-        Of no meaning: without it, what is done to fetch memory early would be left out as useless.
+    stopped : int
+        The first field that there was no room for, or n.
+    used, n_texts : int
+        As they are now.
+    shortest : int
+        The least length of a text among the fields.
     """
-    mask, one = np.uint64(len(slots) - 1), np.uint64(1)
-    values, firsts, lengths = (
-        np.empty(_GROUP, np.uint64),
-        np.empty(_GROUP, np.int64),
-        np.empty(_GROUP, np.int64),
-    )
-    places, fetched = np.empty(_GROUP, np.int64), np.uint8(0)
-    for field in range(begin, len(starts)):
-        member = (field - begin) % _GROUP
-        if member == 0:
-            # A table of many texts lies in no cache. Here nothing waits for anything, so that the fields of a
-            # group wait for the memory together, not one after the other.
-            for other in range(min(_GROUP, len(starts) - field)):
-                first, end = starts[field + other], ends[field + other]
-                while first < end and _is_blank(buffer[first]):
-                    first += 1
-                while first < end and _is_blank(buffer[end - 1]):
-                    end -= 1
-                firsts[other], lengths[other] = first, end - first
-                values[other] = _hash(buffer, first, end)
-                places[other] = np.int64(slots[_slot(values[other], mask)] & _CODE)
-            for other in range(min(_GROUP, len(starts) - field)):
-                places[other] = offsets[max(places[other] - 1, 0)]
-            for other in range(min(_GROUP, len(starts) - field)):
-                fetched ^= pool[min(places[other], len(pool) - 1)]
-        value, first, length = values[member], firsts[member], lengths[member]
-        slot = _slot(value, mask)
-        found = np.int64(-1)
-        while slots[slot] != 0:
-            if slots[slot] & _HASH == value & _HASH:
-                code = np.int64(slots[slot] & _CODE) - np.int64(1)
-                at, same = offsets[code], 0
-                if offsets[code + 1] - at == length:
-                    while same < length and pool[at + same] == buffer[first + same]:
-                        same += 1
-                    if same == length:
-                        found = code
-                        break
-            slot = (slot + one) & mask
-        if found < 0:
-            at = offsets[n_texts]
-            if n_texts == len(offsets) - 1 or at + length > len(pool):
-                return field, n_texts, fetched
-            for byte in range(length):
-                pool[at + byte] = buffer[first + byte]
-            offsets[n_texts + 1] = at + length
-            found = np.int64(n_texts)
-            n_texts += 1
-            slots[slot] = (value & _HASH) | np.uint64(n_texts)
-        codes[field] = found
-    return len(starts), n_texts, fetched
+    n, mask = len(starts), _u(len(slots) - 1)
+    shortest = np.int64(8)
+    values, lasts, lengths = np.empty(_GROUP, _u), np.empty(_GROUP, np.int64), np.empty(_GROUP, np.int64)
+    while begin < n:
+        # A table of many texts lies in no cache. What will be looked at is asked for before, so that the
+        # fields of a group wait for the memory together, not one after the other.
+        group = min(_GROUP, n - begin)
+        for member in range(group):
+            first, end = np.int64(starts[begin + member]), np.int64(ends[begin + member])
+            while first < end and _is_blank(_byte(words, first)):
+                first += 1
+            while first < end and _is_blank(_byte(words, end - 1)):
+                end -= 1
+            lasts[member], lengths[member] = end, end - first
+            shortest = min(shortest, end - first)
+            value = _u(end - first)
+            while end > first:
+                value = _mixed(value, _word(words, end, end - first))
+                end -= 8
+            values[member] = value * _FACTOR
+            prefetch(slots, _slot(values[member], mask))
+        for member in range(group):
+            prefetch(pool, slots[_slot(values[member], mask)] & _LOWER)
+        for member in range(group):
+            value, length = values[member], lengths[member]
+            slot = _slot(value, mask)
+            place = _0
+            while slots[slot] != _0:
+                if (slots[slot] ^ value) & _UPPER == _0:
+                    place = slots[slot] & _LOWER
+                    if pool[place] >> _HALF == _u(length):
+                        at, end, left = place + _1, lasts[member], length
+                        while left > 0 and pool[at] == _word(words, end, left):
+                            at, end, left = at + _1, end - 8, left - 8
+                        if left <= 0:
+                            break
+                    place = _0
+                slot = (slot + _1) & mask
+            if place == _0:
+                if 2 * n_texts == len(slots) or used + 1 + (length + 7) // 8 > len(pool):
+                    return begin + member, used, n_texts, shortest
+                place = _u(used)
+                slots[slot] = (value & _UPPER) | place
+                pool[place] = (_u(length) << _HALF) | _u(n_texts)
+                used, n_texts = used + 1, n_texts + 1
+                end, left = lasts[member], length
+                while left > 0:
+                    pool[used] = _word(words, end, left)
+                    used, end, left = used + 1, end - 8, left - 8
+            codes[begin + member] = pool[place] & _LOWER
+        begin += group
+    return n, used, n_texts, shortest
 
 
 @njit(cache=True, nogil=True)
-def fill_slots(pool, offsets, slots):
-    """Enter texts into a hash table that holds none of them; parameters as for `number_fields`."""
-    mask, one = np.uint64(len(slots) - 1), np.uint64(1)
-    for code in range(len(offsets) - 1):
-        value = _hash(pool, offsets[code], offsets[code + 1])
+def fill_slots(pool, used, slots):
+    """Enter all texts of a pool into a hash table that holds none of them."""
+    mask = _u(len(slots) - 1)
+    place = _1
+    while place < _u(used):
+        length = pool[place] >> _HALF
+        value, behind = length, place + _1 + (length + _u(7)) // _u(8)
+        for at in range(place + _1, behind):
+            value = _mixed(value, pool[at])
+        value *= _FACTOR
         slot = _slot(value, mask)
-        while slots[slot] != 0:
-            slot = (slot + one) & mask
-        slots[slot] = (value & _HASH) | np.uint64(code + 1)
+        while slots[slot] != _0:
+            slot = (slot + _1) & mask
+        slots[slot] = (value & _UPPER) | place
+        place = behind
 
 
 @njit(cache=True, nogil=True)
-def has_leading(data, separator):
-    """Whether a field begins with a blank or sign, or with a zero before a digit or letter.
-
-    Parameters
-    ----------
-    data : (n,) uint8
-        Lines.
-    separator : uint8
-    """
-    found, before = np.uint8(0), np.uint8(10)
-    for at in range(len(data) - 1):
-        here, after = data[at], data[at + 1]
-        begins = np.uint8(before == 10) | np.uint8(before == separator)
-        zero = np.uint8(here == 48) & np.uint8(after >= 48) & np.uint8(after != separator)
-        other = np.uint8(here == 32) | np.uint8(here == 9) | np.uint8(here == 43) | np.uint8(here == 45)
-        found |= begins & (zero | (other & np.uint8(here != separator)))
-        before = here
-    return found != 0
+def unpack(pool, texts, ends):
+    """Write the texts of a pool, (n_bytes,) uint8, one behind the other, and where each ends, (n,) int64."""
+    place, total = _1, _0
+    for text in range(len(ends)):
+        length = pool[place] >> _HALF
+        for byte in range(length):
+            back = length - _1 - _u(byte)
+            word = pool[place + _1 + back // _u(8)]
+            texts[total + _u(byte)] = (word >> (_u(56) - _u(8) * (back % _u(8)))) & _u(0xFF)
+        total += length
+        ends[text] = total
+        place += _1 + (length + _u(7)) // _u(8)

@@ -1,0 +1,19 @@
+"""Bytes as words of eight, each byte the first of one."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+PADDING = 24
+"""Bytes that precede the first field in a buffer, as words are loaded backwards from a field's end."""
+
+
+def padded(data: bytes) -> NDArray[np.uint8]:
+    """Return a buffer of bytes that begin behind the padding."""
+    return np.frombuffer(bytes(PADDING) + data, np.uint8)
+
+
+def as_words(buffer: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Return a view of the eight bytes from each byte on, little-endian; the last ones begin none."""
+    return np.ndarray(buffer.size - 7, np.dtype("<u8"), buffer.data, strides=(1,))

@@ -1,0 +1,103 @@
+"""Whole columns of unsigned numbers parsed from bytes, eight digits at a time.
+
+Anything but plain digits and one decimal point is left to Python.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+_u = np.uint64
+_MAX_DIGITS = 18  # the most that always fit int64
+_MAX_EXACT_DIGITS = 15  # below 2**53, so that one division rounds as Python's float() does
+_POWERS = 10.0 ** np.arange(_MAX_EXACT_DIGITS + 1)
+
+_ZEROS = _u(0x3030303030303030)
+_TO_TOP, _TOP = _u(0x7676767676767676), _u(0x8080808080808080)
+_LEADING_ZERO = _u(ord("0"))
+
+
+@njit(cache=True, nogil=True)
+def parse_integers(words, starts, ends, canonical, numbers):
+    """Parse fields of at most 18 digits.
+
+    Parameters
+    ----------
+    words : (n_bytes - 7,) uint64
+        The eight bytes from each byte on, little-endian, as `sparserec_np.data.words` makes them.
+    starts, ends : (n,) int32
+        Where each field begins and ends; none begins before the 24th byte.
+    canonical : bool
+        Whether to refuse a leading zero that would be lost.
+    numbers : (n,) int64
+        Written.
+
+    Returns
+    -------
+    bool
+        Whether every field is such a number.
+    """
+    bad = _u(0)
+    for field in range(len(starts)):
+        start, end = starts[field], ends[field]
+        left = end - start
+        if left < 1 or left > _MAX_DIGITS:
+            return False
+        if canonical and left > 1 and words[start - 7] >> _u(56) == _LEADING_ZERO:
+            return False
+        total, scale = _u(0), _u(1)
+        while left > 0:
+            # What stands before the field is shifted out.
+            before = _u(64 - 8 * min(left, 8))
+            digits = (words[end - 8] >> before << before) ^ (_ZEROS >> before << before)
+            # A byte of 10 or more reaches its top bit when 0x76 is added; one above 0x7f has it already.
+            bad |= ((digits + _TO_TOP) | digits) & _TOP
+            digits = (digits * _u(10) + (digits >> _u(8))) & _u(0x00FF00FF00FF00FF)
+            digits = (digits * _u(100) + (digits >> _u(16))) & _u(0x0000FFFF0000FFFF)
+            digits = (digits * _u(10000) + (digits >> _u(32))) & _u(0xFFFFFFFF)
+            total += digits * scale
+            scale *= _u(100_000_000)
+            end -= 8
+            left -= 8
+        numbers[field] = total
+    return bad == 0
+
+
+@njit(cache=True, nogil=True)
+def parse_decimals(buffer, starts, ends, numbers):
+    """Parse fields of at most 15 digits and one decimal point, to the bits that ``float`` would give.
+
+    Parameters
+    ----------
+    buffer : (n_bytes,) uint8
+    starts, ends : (n,) int32
+        Where each field begins and ends.
+    numbers : (n,) float64
+        Written.
+
+    Returns
+    -------
+    bool
+        Whether every field is such a number.
+    """
+    for field in range(len(starts)):
+        start, end = starts[field], ends[field]
+        if end - start > _MAX_EXACT_DIGITS + 1:
+            return False
+        total, n_digits, n_fraction, n_points = np.int64(0), 0, 0, 0
+        for at in range(start, end):
+            byte = buffer[at]
+            digit = np.uint8(byte - np.uint8(48))
+            if digit < 10:
+                total = total * 10 + digit
+                n_digits += 1
+                n_fraction += n_points
+            elif byte == 46 and n_points == 0:  # the decimal point
+                n_points = 1
+            else:
+                return False
+        if n_digits < 1 or n_digits > _MAX_EXACT_DIGITS:
+            return False
+        numbers[field] = total / _POWERS[n_fraction]
+    return True
