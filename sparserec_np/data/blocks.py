@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sparserec_np.data.codebook import Codebook
 from sparserec_np.data.sniff import BLANKS, Layout
+from sparserec_np.data.source import count_newlines
 from sparserec_np.data.words import PADDING, as_words, padded
 from sparserec_np.kernels.digits import parse_decimals, parse_integers
 from sparserec_np.kernels.lines import find_fields
@@ -191,13 +192,13 @@ def split_fast(data: bytes, layout: Layout) -> FastBlock | None:
     ends_field[[ord("\n"), ord(separator)]] = 1
     rows_of = np.full(layout.n_fields, -1)
     rows_of[list(layout.columns.values())] = np.arange(len(layout.columns))
-    starts = np.empty((len(layout.columns), np.count_nonzero(buffer == ord("\n"))), np.int32)
+    starts = np.empty((len(layout.columns), count_newlines(data)), np.int32)
     ends = np.empty_like(starts)
     n_lines, n_quotes = find_fields(
         buffer, PADDING, np.uint8(ord(separator)), ends_field, rows_of, starts, ends
     )
     # Other quotes stand inside a field, or hide a separator.
-    if n_lines < 0 or n_quotes != data.count(b'"'):
+    if n_lines < 0 or (b'"' in data and n_quotes != data.count(b'"')):
         return None
     return FastBlock(data, layout, separator, buffer, starts[:, :n_lines], ends[:, :n_lines])
 

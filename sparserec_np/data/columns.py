@@ -16,8 +16,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sparserec_np.data.chunks import Chunks, MemoryChunks
+from sparserec_np.data.chunks import Chunks, MemoryChunks, join
 from sparserec_np.data.codebook import Codebook
+from sparserec_np.kernels.ids import look_up, mark
 
 _SPARSE_RANGE = 4
 """Integer ids are numbered by a look-up table while their range is at most so many times their count,"""
@@ -141,7 +142,7 @@ class IdColumn(Column):
     def finish(self) -> tuple[NDArray[np.int32], NDArray[np.int64] | list[str]]:
         """Return each row's number and the distinct ids, as `numbering` gives them; forget the rows."""
         numbering, ids = self.numbering()
-        return np.concatenate([numbering(chunk) for chunk in self.chunks.drain()]), ids
+        return join(self.chunks, np.int32, numbering), ids
 
 
 class WeightColumn(Column):
@@ -234,9 +235,9 @@ def integer_numbering(chunks: Iterable[NDArray[np.signedinteger]]) -> tuple[Numb
     if span <= min(_SPARSE_RANGE * n, _WIDEST_RANGE):
         present = np.zeros(span, dtype=np.bool_)
         for chunk in chunks:
-            present[chunk - low] = True
+            mark(chunk, low, present)
         rank = np.cumsum(present, dtype=np.int32) - np.int32(1)
-        return lambda chunk: rank[chunk - low], np.flatnonzero(present) + low
+        return lambda chunk: look_up(chunk, low, rank), np.flatnonzero(present) + low
     ids = _distinct(chunks)
     return lambda chunk: np.searchsorted(ids, chunk).astype(np.int32), ids
 

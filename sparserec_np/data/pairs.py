@@ -11,11 +11,16 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from sparserec_np.data.folder import user_blocks
 from sparserec_np.errors import DataError, SettingError
-from sparserec_np.kernels.pairs import count_codes, items_by_user, merge_rows, sort_rows, users_by_item
+from sparserec_np.kernels.pairs import count_codes, deal_out, merge_rows, sort_parts
+from sparserec_np.kernels.workers import Workers
 
 Ids = NDArray[np.int64] | list[str]
 """Distinct ids, ascending."""
+
+_PART = 1 << 16  # rows that are sorted at a time: they and their order fit into the cache
+_COLUMNS = ("users", "items", "weights", "times")
 
 NO_WEIGHT = "weight 0"
 """Why a pair without weight is dropped."""
@@ -63,24 +68,21 @@ class Rows:
         ndarray of int64, shape (n_users + 1,)
             Where each user's rows start.
         """
-        indptr, item_starts = _starts(self.users, n_users), _starts(self.items, n_items)
-        if self.weights is None and self.times is None:
-            # Nothing to be carried along: no order of the rows is needed.
-            by_item = np.empty_like(self.users)
-            users_by_item(self.users, self.items, item_starts.copy(), by_item)
-            self.users = self.users[:0]
-            items_by_user(by_item, item_starts, indptr.copy(), self.items)
-            return indptr
-        kind = np.int32 if len(self) <= np.iinfo(np.int32).max else np.int64
-        by_item = np.empty(len(self), kind)
-        sort_rows(self.items, np.empty(0, kind), item_starts, by_item)
-        order = np.empty(len(self), kind)
-        sort_rows(self.users, by_item, indptr.copy(), order)
+        indptr = _starts(self.users, n_users)
+        # Parts of as many rows as there are items, so that counting these costs no more than the rows do.
+        cuts = np.array([0, *(stop for _, stop in user_blocks(indptr, max(_PART, n_items)))], np.int64)
+        n_parts = len(cuts) - 1
+        if n_parts > 1:
+            kind = np.uint16 if n_parts <= np.iinfo(np.uint16).max else np.int32
+            part_of = np.repeat(np.arange(n_parts, dtype=kind), np.diff(cuts))[self.users]
+            with ThreadPoolExecutor(2) as pool:  # the kernels release the interpreter
+                list(pool.map(self._deal_out, _COLUMNS, [part_of] * 4, [indptr[cuts]] * 4))
+        with Workers() as workers:
+            workers.run(
+                sort_parts, n_parts, cuts, indptr, n_items,
+                self.users, self.items, *self._values(), min_share=1,
+            )  # fmt: skip
         self.users = self.users[:0]
-        del by_item
-        with ThreadPoolExecutor(2) as pool:  # taking releases the interpreter
-            columns = (self.items, self.weights, self.times)
-            self.items, self.weights, self.times = pool.map(_taken, columns, [order] * 3)
         return indptr
 
     def merge(self, indptr: NDArray[np.int64]) -> tuple[int, int]:
@@ -92,14 +94,23 @@ class Rows:
             How many rows went into an earlier one, and how many pairs had no weight.
         """
         n = self.items.size
-        weights = np.empty(0, np.float32) if self.weights is None else self.weights
-        times = np.empty(0, np.float64) if self.times is None else self.times
-        kept, without_weight = merge_rows(indptr, self.items, weights, times)
+        kept, without_weight = merge_rows(indptr, self.items, *self._values())
         if kept < n:
             self.items = self.items[:kept].copy()
             self.weights = None if self.weights is None else self.weights[:kept].copy()
             self.times = None if self.times is None else self.times[:kept].copy()
         return n - kept - without_weight, without_weight
+
+    def _deal_out(self, name: str, part_of: NDArray[Any], starts: NDArray[np.int64]) -> None:
+        column = getattr(self, name)
+        if column is not None:
+            out = np.empty_like(column)
+            deal_out(part_of, column, starts.copy(), out)
+            setattr(self, name, out)
+
+    def _values(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        weights = np.empty(0, np.float32) if self.weights is None else self.weights
+        return weights, np.empty(0, np.float64) if self.times is None else self.times
 
 
 class Pairs(NamedTuple):
@@ -245,10 +256,6 @@ def _leave_out_absent(codes: NDArray[np.int32], ids: Ids) -> tuple[NDArray[np.in
 def chosen_ids(ids: Ids, chosen: NDArray[np.bool_]) -> Ids:
     """Return the ids that a mask names."""
     return ids[chosen] if isinstance(ids, np.ndarray) else list(compress(ids, chosen.tolist()))
-
-
-def _taken(column: Any, order: NDArray[Any]) -> Any:
-    return None if column is None else column[order]
 
 
 def _starts(codes: NDArray[np.int32], n_codes: int) -> NDArray[np.int64]:

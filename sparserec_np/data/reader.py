@@ -18,7 +18,7 @@ from typing import NoReturn
 import numpy as np
 
 from sparserec_np.data.blocks import CarefulBlock, FastBlock, LineFeed, split_fast
-from sparserec_np.data.chunks import MemoryChunks
+from sparserec_np.data.chunks import MemoryChunks, join
 from sparserec_np.data.columns import Column, IdColumn, MakeChunks, TimeColumn, WeightColumn
 from sparserec_np.data.pairs import Ids, Rows
 from sparserec_np.data.sniff import (
@@ -71,12 +71,10 @@ class Table:
 
     def rows(self) -> tuple[Rows, Ids, Ids]:
         """Return all rows, and the ids of users and items; the columns are used up."""
-        with ThreadPoolExecutor(2) as pool:  # NumPy releases the interpreter where arrays are long
+        with ThreadPoolExecutor(2) as pool:  # kernels release the interpreter
             (users, user_ids), (items, item_ids) = pool.map(IdColumn.finish, (self.users, self.items))
-        weights, times = (
-            None if column is None else np.concatenate(list(column.chunks.drain()))
-            for column in (self.weights, self.times)
-        )
+        weights = None if self.weights is None else join(self.weights.chunks, np.float32)
+        times = None if self.times is None else join(self.times.chunks, np.float64)
         return Rows(users, items, weights, times), user_ids, item_ids
 
 

@@ -17,7 +17,7 @@ from scipy import sparse
 
 from sparserec_np.exploration.selection import largest
 from sparserec_np.kernels.embedding import combine_rows
-from sparserec_np.kernels.pairs import users_by_item
+from sparserec_np.kernels.pairs import deal_out
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.tables import SparseTable, column_dtype, index_dtype, unsigned
 
@@ -255,7 +255,7 @@ class ItemBlocks:
         np.cumsum(np.bincount(user_items.indices, minlength=n_items), out=self._indptr[1:])
         self._members = np.empty(user_items.nnz, dtype=np.int32)
         numbers = np.repeat(np.arange(n_users, dtype=np.int32), np.diff(user_items.indptr))
-        users_by_item(numbers, user_items.indices, self._indptr[:-1].copy(), self._members)
+        deal_out(user_items.indices, numbers, self._indptr[:-1].copy(), self._members)
 
     def __call__(self, start: int, stop: int) -> Floats:
         """Sum up the users of the items ``start`` to ``stop``; float32 (stop - start, dim)."""

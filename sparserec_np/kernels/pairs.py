@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+_u = np.uint64
+_1 = np.uint64(1)
+
 
 @njit(cache=True, nogil=True)
 def count_codes(codes, starts):
@@ -16,56 +19,84 @@ def count_codes(codes, starts):
 
 
 @njit(cache=True, nogil=True)
-def sort_rows(codes, through, free, order):
-    """Sort rows by code, stably.
+def deal_out(codes, values, free, out):
+    """Write the values of the rows by code, those of one code as they were.
 
     Parameters
     ----------
-    codes : (n,) int32
+    codes : (n,) int
         Code of each row.
-    through : (n,) int, or (0,)
-        The rows as they are ordered so far; none if that is 0, 1, 2, …
+    values : (n,)
     free : (n_codes + 1,) int64
         Where each code's rows start; moved on.
-    order : (n,) int
-        Written: the rows by code, those of one code as they were.
+    out : (n,)
+        Written.
     """
-    for position in range(len(codes)):
-        row = through[position] if len(through) else position
+    for row in range(len(codes)):
         code = codes[row]
-        order[free[code]] = row
+        out[free[code]] = values[row]
         free[code] += 1
 
 
 @njit(cache=True, nogil=True)
-def users_by_item(users, items, free, out):
-    """Write the users of each item's rows; ``free`` as for `sort_rows`."""
-    for row in range(len(items)):
-        item = items[row]
-        out[free[item]] = users[row]
-        free[item] += 1
+def sort_parts(start, stop, cuts, indptr, n_items, users, items, weights, times):
+    """Sort the rows of each part of neighbouring users by user, then item, stably; in place.
 
-
-@njit(cache=True, nogil=True)
-def items_by_user(users, starts, free, out):
-    """Write the items of each user's rows, ascending.
+    First by item and then by user, both by counting: where a part fits into the cache, so do the places that
+    its rows are counted to.
 
     Parameters
     ----------
-    users : (n,) int32
-        The users of each item's rows, as `users_by_item` writes them.
-    starts : (n_items + 1,) int64
-        Where each item's rows start in it.
-    free : (n_users + 1,) int64
-        Where each user's rows start; moved on.
-    out : (n,) int32
-        Written.
+    start, stop : int
+        The parts to sort.
+    cuts : (n_parts + 1,) int64
+        The users ``cuts[p]`` to ``cuts[p + 1]`` are part p, and their rows, fewer than 2**32, lie together.
+    indptr : (n_users + 1,) int64
+        Where each user's rows go.
+    n_items : int
+    users, items : (n,) int32
+        Of each row. Those of the users stay as they are.
+    weights, times : (n,) float32, float64; or (0,)
     """
-    for item in range(len(starts) - 1):
-        for row in range(starts[item], starts[item + 1]):
-            user = users[row]
-            out[free[user]] = item
-            free[user] += 1
+    longest = np.int64(0)
+    for part in range(start, stop):
+        longest = max(longest, indptr[cuts[part + 1]] - indptr[cuts[part]])
+    free_of_item = np.empty(n_items + 1, np.uint32)
+    by_item, order = np.empty(longest, np.uint32), np.empty(longest, np.uint32)
+    for part in range(start, stop):
+        first = cuts[part]
+        begin, end = indptr[first], indptr[cuts[part + 1]]
+        n = _u(end - begin)
+        part_users, part_items = users[begin:end], items[begin:end]
+        free_of_item[:] = 0
+        for row in range(n):
+            free_of_item[_u(part_items[row]) + _1] += np.uint32(1)
+        for item in range(_1, _u(n_items)):
+            free_of_item[item] += free_of_item[item - _1]
+        for row in range(n):
+            item = _u(part_items[row])
+            by_item[_u(free_of_item[item])] = row
+            free_of_item[item] += np.uint32(1)
+        free_of_user = (indptr[first : cuts[part + 1]] - begin).astype(np.uint32)
+        before = part_items.copy()
+        for place in range(n):
+            row = _u(by_item[place])
+            user = _u(part_users[row] - first)
+            to = _u(free_of_user[user])
+            free_of_user[user] += np.uint32(1)
+            part_items[to] = before[row]
+            order[to] = row
+        _put_in_order(weights, begin, order[:n])
+        _put_in_order(times, begin, order[:n])
+
+
+@njit(cache=True, nogil=True)
+def _put_in_order(values, begin, order):
+    if len(values):
+        part = values[begin : begin + len(order)]
+        before = part.copy()
+        for place in range(_u(len(order))):
+            part[place] = before[_u(order[place])]
 
 
 @njit(cache=True, nogil=True)
