@@ -18,26 +18,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparserec_np.data import Interactions, arrow, reader, source
+from sparserec_np.data import Interactions, blocks, reader, source
+from sparserec_np.data.sniff import Layout
 from sparserec_np.errors import DataError, SettingError
 
 ROWS = [("7", "20", "3.5", "1000000000"), ("7", "3", "5", "1000000007"), ("12", "20", "1", "1000000003")]
 DENSE = [[5, 3.5], [0, 1]]  # users 7, 12; items 3, 20
-
-
-@pytest.fixture(autouse=True, scope="module", params=["own", "arrow"])
-def splitter(request):
-    """Everything is read with and without pyarrow, to the same end and with the same errors."""
-    arrow.pyarrow_csv.cache_clear()
-    if request.param == "arrow" and arrow.pyarrow_csv() is None:
-        pytest.skip("pyarrow is not installed: pip install -e '.[arrow]'")
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "own":
-            for module in (arrow, reader):
-                patch.setattr(module, "pyarrow_csv", lambda: None)
-        # As if every test's file were long.
-        patch.setattr(reader, "LONGER", 1)
-        yield request.param
 
 
 @pytest.fixture
@@ -471,22 +457,21 @@ FIELDS = {
 }
 
 
-@settings(max_examples=150)
+@settings(max_examples=300)
 @given(
     rows=st.lists(st.tuples(*FIELDS.values()), min_size=1, max_size=12),
-    separator=st.sampled_from([",", ";", "\t", "|"]),
+    separator=st.sampled_from([",", ";", "\t", "|", " ", "::"]),
     end=st.sampled_from(["\n", "\r\n"]),
+    quote=st.sampled_from(["", '"']),
     lines=st.lists(st.sampled_from(["", "a,b", "1,2,3,4,5", "  ", '"1",2,3,4'])),
 )
-def test_pyarrow_changes_neither_result_nor_error(rows, separator, end, lines, splitter):
-    if splitter == "own":
-        pytest.skip("the comparison is made once, with pyarrow")
-    content = "".join(separator.join(row) + end for row in rows) + "".join(line + end for line in lines)
+def test_the_fast_road_changes_neither_result_nor_error(rows, separator, end, quote, lines):
+    content = "".join(separator.join(f"{quote}{field}{quote}" for field in row) + end for row in rows)
+    content += "".join(line + end for line in lines)
     results = []
-    for pyarrow_csv in (arrow.pyarrow_csv, lambda: None):
+    for split_fast in (reader.split_fast, lambda *_: None):
         with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-            for module in (arrow, reader):
-                patch.setattr(module, "pyarrow_csv", pyarrow_csv)
+            patch.setattr(reader, "split_fast", split_fast)
             patch.setattr(source, "BLOCK_BYTES", 64)
             patch.chdir(folder)
             Path("data.csv").write_bytes(content.encode())
@@ -511,17 +496,22 @@ def test_pyarrow_changes_neither_result_nor_error(rows, separator, end, lines, s
     np.testing.assert_equal(*results)
 
 
-def test_pyarrow_splits_what_it_can(write, monkeypatch, splitter):
-    blocks = []
-
-    def split(self, data, given=arrow.ArrowSplitter.split):
-        blocks.append(given(self, data))
-        return blocks[-1]
-
-    monkeypatch.setattr(arrow.ArrowSplitter, "split", split)
-    Interactions.from_csv(write("user,item,rating\n7,1,3.5\n9,0,1\n"))
-    Interactions.from_csv(write("user,item,rating\nann,1,3.5\nbob,02,1\n"))
-    Interactions.from_csv(write('user,item,rating\n"ann",1,3.5\n'))
-    assert [block is not None for block in blocks] == ([True] * 2 if splitter == "arrow" else [False] * 2) + [
-        False
-    ]
+@pytest.mark.parametrize(
+    ("text", "is_fast"),
+    [
+        ("7,1,3.5\n9,0,1\n", True),
+        ("\n7,1,3.5\n\n\nann,02,1\n", True),
+        ("7,1,3.5\r\n9,0,1\r\n", True),
+        ('"ann","1",3.5\n"b","","1"\n', True),
+        ('"ann, b",1,3.5\n', False),
+        ('"ann ""b""",1,3.5\n', False),
+        ('ann "b",1,3.5\n', False),
+        ("7,1\n9,0,1\n", False),
+        ("7,1,3,4\n9,0\n", False),
+        ("7,1,3\n9,0", False),
+        ("7,1,3\n9,0\0,1\n", False),
+    ],
+)
+def test_which_blocks_take_the_fast_road(text, is_fast):
+    layout = Layout(",", None, 3, {"user": 0, "item": 1, "weight": 2})
+    assert (blocks.split_fast(text.encode(), layout) is not None) == is_fast
