@@ -34,7 +34,6 @@ def find_fields(buffer, begin, separator, ends_field, rows_of, starts, ends):
     n_quotes : int
         How many quotes stand around fields, counted over all of these.
     """
-    n_fields = len(rows_of)
     # Every byte is noted, and the note is left standing or not: a wrong guess of where a field ends, as the
     # processor makes it at every other one, takes longer than ten bytes.
     found = np.empty(len(buffer) - begin + 1, np.int32)
@@ -42,26 +41,26 @@ def find_fields(buffer, begin, separator, ends_field, rows_of, starts, ends):
     for at in range(_u(begin), _u(len(buffer))):
         found[n_found] = at
         n_found += _u(ends_field[buffer[at]])
-    n_lines, n_quotes = 0, 0
-    start, k = np.int32(begin), 0
+    n_lines, n_quotes, last = 0, 0, len(rows_of) - 1
+    start, k = np.int64(begin), _u(0)
     while k < n_found:
         if found[k] == start and buffer[start] == _NEWLINE:
             start += 1
-            k += 1
+            k += _1
             continue
-        if k + n_fields > n_found:
+        if k + _u(last) >= n_found:
             return -1, n_quotes
-        for field in range(n_fields):
-            end = found[k]
-            k += 1
-            if buffer[end] != (_NEWLINE if field == n_fields - 1 else separator):
+        for field in range(last + 1):
+            end = np.int64(found[k])
+            k += _1
+            if buffer[end] != (_NEWLINE if field == last else separator):
                 return -1, n_quotes
-            quoted = np.int32(end - start > 1 and buffer[start] == _QUOTE and buffer[end - 1] == _QUOTE)
+            quoted = np.int64(end - start > 1 and buffer[start] == _QUOTE and buffer[end - 1] == _QUOTE)
             n_quotes += 2 * quoted
             row = rows_of[field]
             if row >= 0:
                 starts[row, n_lines] = start + quoted
                 ends[row, n_lines] = end - quoted
-            start = np.int32(end + 1)
+            start = end + np.int64(1)
         n_lines += 1
     return n_lines, n_quotes

@@ -74,18 +74,18 @@ def sort_parts(start, stop, cuts, indptr, n_items, users, items, weights, times)
         for item in range(_1, _u(n_items)):
             free_of_item[item] += free_of_item[item - _1]
         for row in range(n):
-            item = _u(part_items[row])
-            by_item[_u(free_of_item[item])] = row
-            free_of_item[item] += np.uint32(1)
+            code = _u(part_items[row])
+            by_item[_u(free_of_item[code])] = row
+            free_of_item[code] += np.uint32(1)
         free_of_user = (indptr[first : cuts[part + 1]] - begin).astype(np.uint32)
         before = part_items.copy()
         for place in range(n):
-            row = _u(by_item[place])
-            user = _u(part_users[row] - first)
+            now = _u(by_item[place])
+            user = _u(part_users[now] - first)
             to = _u(free_of_user[user])
             free_of_user[user] += np.uint32(1)
-            part_items[to] = before[row]
-            order[to] = row
+            part_items[to] = before[now]
+            order[to] = now
         _put_in_order(weights, begin, order[:n])
         _put_in_order(times, begin, order[:n])
 

@@ -17,7 +17,9 @@ from sparserec_np.data.pairs import Rows
 def test_rows_are_sorted_stably_whatever_the_parts(rows, part, carried):
     users, items = np.array(rows, np.int32).T.copy()
     weights, times = np.arange(len(rows), dtype=np.float32), -np.arange(len(rows), dtype=np.float64)
-    kept = [column.copy() if wanted else None for column, wanted in zip((weights, times), carried, strict=True)]
+    kept = [
+        column.copy() if wanted else None for column, wanted in zip((weights, times), carried, strict=True)
+    ]
     made = Rows(users.copy(), items.copy(), *kept)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pairs, "_PART", part)

@@ -12,7 +12,11 @@ from sparserec_np.kernels import digits
 def parse_integers(texts, canonical=False):
     buffer, starts, ends = fields(texts)
     numbers = np.empty(len(texts), np.int64)
-    return numbers.tolist() if digits.parse_integers(as_words(buffer), starts, ends, canonical, numbers) else None
+    return (
+        numbers.tolist()
+        if digits.parse_integers(as_words(buffer), starts, ends, canonical, numbers)
+        else None
+    )
 
 
 def parse_decimals(texts):
