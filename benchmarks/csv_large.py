@@ -2,9 +2,9 @@
 
     python benchmarks/csv_large.py [--rows 100000000] [--kind plain] [--limit BYTES] [--json FILE]
 
-On Linux the conversion cannot hold more: it fails where what it may write to and shares with nobody, touched or
-not, would exceed the limit (RLIMIT_DATA). RLIMIT_AS would say nothing, as it counts what threads and libraries
-reserve and never use. The peak is what was resident, code included.
+On Linux the conversion cannot hold more: it fails where what it may write to and shares with nobody, touched
+or not, would exceed the limit (RLIMIT_DATA). RLIMIT_AS would say nothing, as it counts what threads and
+libraries reserve and never use. The peak is what was resident, code included.
 The file is made among the temporary files (TMPDIR says where) and removed at the end.
 """
 

@@ -55,7 +55,7 @@ def find_fields(buffer, begin, separator, ends_field, rows_of, starts, ends):
             k += _1
             if buffer[end] != (_NEWLINE if field == last else separator):
                 return -1, n_quotes
-            quoted = np.int64(end - start > 1 and buffer[start] == _QUOTE and buffer[end - 1] == _QUOTE)
+            quoted = int(end - start > 1 and buffer[start] == _QUOTE and buffer[end - 1] == _QUOTE)
             n_quotes += 2 * quoted
             row = rows_of[field]
             if row >= 0:
