@@ -12,6 +12,7 @@ from sparserec_np.data.words import PADDING, as_words, padded
 from sparserec_np.kernels.texts import fill_slots, number_fields, unpack
 
 _LEAST = 1 << 10
+_LONGEST = 64  # bytes of texts that are sorted by NumPy: a column of numbers for every eight
 
 
 class Codebook:
@@ -55,15 +56,39 @@ class Codebook:
 
     def texts(self) -> list[str]:
         """Return all texts by their numbers."""
-        content = np.empty(8 * self._used, np.uint8)
-        ends = np.empty(self._n_texts, np.int64)
-        unpack(self._pool, content, ends)
-        cuts = [0, *ends.tolist()]
-        text = content[: cuts[-1]].tobytes()
+        content, ends = self._unpacked()
+        text = content[: ends[-1]].tobytes()
+        cuts = ends.tolist()
         if text.isascii():
             letters = text.decode()
             return [letters[begin:end] for begin, end in pairwise(cuts)]
         return [text[begin:end].decode() for begin, end in pairwise(cuts)]
+
+    def order(self) -> NDArray[np.int64]:
+        """Return the numbers of the texts as these ascend, by code point."""
+        content, ends = self._unpacked()
+        lengths = np.diff(ends)
+        longest = int(lengths.max(initial=0))
+        if longest > _LONGEST:
+            texts = self.texts()
+            return np.array(sorted(range(len(texts)), key=texts.__getitem__), np.int64)
+        # Eight bytes at a time, as numbers whose first digits the first ones are: UTF-8 ascends as code points
+        # do. Of two texts that differ in zeros at their end alone, the shorter is the lesser.
+        words = as_words(content)
+        keys = [lengths]
+        for done in reversed(range(0, longest, 8)):
+            there = np.clip(lengths - done, 0, 8)
+            surplus = (64 - 8 * np.maximum(there, 1)).astype(np.uint64)
+            first = words[np.minimum(ends[:-1] + done, len(words) - 1)].byteswap() >> surplus << surplus
+            keys.append(np.where(there > 0, first, np.uint64(0)))
+        return np.lexsort(keys)
+
+    def _unpacked(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Return all texts one behind the other, at least eight bytes more, and where each begins and ends."""
+        content = np.empty(8 * self._used + 8, np.uint8)
+        ends = np.zeros(self._n_texts + 1, np.int64)
+        unpack(self._pool, content, ends[1:])
+        return content, ends
 
     def holds_empty(self) -> bool:
         """Whether the empty text is among them."""

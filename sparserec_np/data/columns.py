@@ -130,12 +130,12 @@ class IdColumn(Column):
         """
         if not self._are_codes:
             return integer_numbering(self.chunks)
-        texts = self._book.texts()
-        self._book = Codebook()
+        book, self._book = self._book, Codebook()
+        texts = book.texts()
         integers = canonical_integers(texts)
         if integers is None:
-            rank, distinct = _in_order(texts)
-            return rank.__getitem__, distinct
+            order = book.order()
+            return _rank(order).__getitem__, [texts[at] for at in order.tolist()]
         order = np.argsort(integers)
         return _rank(order).__getitem__, integers[order]
 
@@ -246,8 +246,9 @@ def number_texts(texts: list[str]) -> tuple[NDArray[np.int32], list[str]]:
     """Return the numbers of strings in the ascending order of the distinct ones, and those."""
     code_of: defaultdict[str, int] = defaultdict(count().__next__)
     codes = np.fromiter(map(code_of.__getitem__, texts), dtype=np.int32, count=len(texts))
-    rank, distinct = _in_order(list(code_of))
-    return rank[codes], distinct
+    distinct = list(code_of)
+    order = np.array(sorted(range(len(distinct)), key=distinct.__getitem__), np.int64)
+    return _rank(order)[codes], [distinct[at] for at in order.tolist()]
 
 
 def canonical_integers(texts: Sequence[str]) -> NDArray[np.int64] | None:
@@ -311,12 +312,6 @@ def _distinct(chunks: Iterable[NDArray[np.signedinteger]]) -> NDArray[np.int64]:
             ids = np.unique(np.concatenate([ids, *gathered]))
             gathered.clear()
     return np.unique(np.concatenate([ids, *gathered]))
-
-
-def _in_order(distinct: list[str]) -> tuple[NDArray[np.int32], list[str]]:
-    """Return the place of each text among them all, and all in ascending order."""
-    order = sorted(range(len(distinct)), key=distinct.__getitem__)
-    return _rank(np.array(order)), [distinct[at] for at in order]
 
 
 def _rank(order: NDArray[np.int64]) -> NDArray[np.int32]:

@@ -146,7 +146,7 @@ def make_pairs(rows: Rows, user_ids: Ids, item_ids: Ids, min_rating: float | Non
     rows : Rows
         Used up.
     user_ids, item_ids : ndarray of int64 or list of str
-        The ids that the numbers in `rows` stand for.
+        The ids that the numbers in `rows` stand for; each occurs.
     min_rating : float or None
         Keep only rows rated at least so high, and forget the ratings.
     source : str
@@ -174,11 +174,10 @@ def make_pairs(rows: Rows, user_ids: Ids, item_ids: Ids, min_rating: float | Non
         if not rows.items.size:
             raise all_zero(source)
         dropped[NO_WEIGHT] = without_weight
-    lengths = np.diff(indptr)
-    if not lengths.all():
-        user_ids = chosen_ids(user_ids, lengths > 0)
-        indptr = np.append(0, indptr[1:][lengths > 0])
-    rows.items, item_ids = _leave_out_absent(rows.items, item_ids)
+    if dropped:
+        kept = np.diff(indptr) > 0
+        user_ids, indptr = chosen_ids(user_ids, kept), np.append(0, indptr[1:][kept])
+        rows.items, item_ids = _leave_out_absent(rows.items, item_ids)
     data = np.ones(rows.items.size, dtype=np.float32) if rows.weights is None else rows.weights
     user_items = canonical_csr(data, rows.items, indptr, (len(user_ids), len(item_ids)))
     return Pairs(user_items, user_ids, item_ids, rows.times, dropped, merged)

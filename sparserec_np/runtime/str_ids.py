@@ -59,9 +59,9 @@ class StrIds(IdMap):
             parts = [string.encode() for string in strings]
         except UnicodeEncodeError as error:
             raise DataError(f"{entity} id {error.object!r} is not valid Unicode: {error.reason}") from None
-        for row, (one, next_) in enumerate(pairwise(parts), start=1):
-            if one >= next_:
-                raise not_sorted(entity, one.decode(), next_.decode(), row)
+        if not all(map(lt, parts, parts[1:])):
+            row = next(row for row in range(1, len(parts)) if parts[row - 1] >= parts[row])
+            raise not_sorted(entity, strings[row - 1], strings[row], row)
         offsets = np.zeros(len(parts) + 1, np.int64)
         np.cumsum([len(part) for part in parts], out=offsets[1:])
         offsets.flags.writeable = False

@@ -19,6 +19,7 @@ def test_texts_are_numbered_as_they_occur(first, second):
     expected, texts = in_order_of_occurrence([text.strip(" \t\r") for text in first + second])
     assert codes == expected
     assert book.texts() == texts
+    assert [texts[at] for at in book.order()] == sorted(texts)
     assert len(book) == len(texts)
     assert book.holds_empty() == ("" in texts)
 
@@ -35,3 +36,10 @@ def test_many_texts_find_room():
 def test_a_text_longer_than_all_room_so_far():
     book = Codebook()
     assert book.encode(["a", "b" * 100_000, "a", "b" * 99_999, "b" * 100_000]).tolist() == [0, 1, 0, 2, 1]
+
+
+@given(st.lists(st.text("ab\0é", max_size=70), unique=True))
+def test_order_is_that_of_strings(texts):
+    book = Codebook()
+    book.encode(texts)
+    assert [texts[at] for at in book.order()] == sorted(texts)
