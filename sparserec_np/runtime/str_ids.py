@@ -63,7 +63,7 @@ class StrIds(IdMap):
             row = next(row for row in range(1, len(parts)) if parts[row - 1] >= parts[row])
             raise not_sorted(entity, strings[row - 1], strings[row], row)
         offsets = np.zeros(len(parts) + 1, np.int64)
-        np.cumsum([len(part) for part in parts], out=offsets[1:])
+        np.cumsum(np.fromiter(map(len, parts), np.int64, len(parts)), out=offsets[1:])
         offsets.flags.writeable = False
         return cls(np.frombuffer(b"".join(parts), np.uint8), offsets, entity)
 
