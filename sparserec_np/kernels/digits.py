@@ -9,7 +9,8 @@ import numpy as np
 from numba import njit
 
 _u = np.uint64
-_MAX_DIGITS = 18  # the most that always fit int64
+_0, _EIGHT = _u(0), _u(8)
+_MAX_DIGITS = _u(18)  # the most that always fit int64
 _MAX_EXACT_DIGITS = 15  # below 2**53, so that one division rounds as Python's float() does
 _POWERS = 10.0 ** np.arange(_MAX_EXACT_DIGITS + 1)
 
@@ -38,19 +39,20 @@ def parse_integers(words, starts, ends, canonical, numbers):
     bool
         Whether every field is such a number.
     """
-    bad = _u(0)
-    for field in range(len(starts)):
-        start, end = starts[field], ends[field]
+    bad = _0
+    for field in range(_u(len(starts))):
+        start, end = _u(starts[field]), _u(ends[field])
         left = end - start
-        if left < 1 or left > _MAX_DIGITS:
+        if left < _u(1) or left > _MAX_DIGITS:
             return False
-        if canonical and left > 1 and words[start - 7] >> _u(56) == _LEADING_ZERO:
+        if canonical and left > _u(1) and words[start - _u(7)] >> _u(56) == _LEADING_ZERO:
             return False
-        total, scale = _u(0), _u(1)
-        while left > 0:
+        total, scale = _0, _u(1)
+        while left > _0:
             # What stands before the field is shifted out.
-            before = _u(64 - 8 * min(left, 8))
-            digits = (words[end - 8] >> before << before) ^ (_ZEROS >> before << before)
+            here = min(left, _EIGHT)
+            before = _u(64) - (here << _u(3))
+            digits = (words[end - _EIGHT] >> before << before) ^ (_ZEROS >> before << before)
             # A byte of 10 or more reaches its top bit when 0x76 is added; one above 0x7f has it already.
             bad |= ((digits + _TO_TOP) | digits) & _TOP
             digits = (digits * _u(10) + (digits >> _u(8))) & _u(0x00FF00FF00FF00FF)
@@ -58,10 +60,10 @@ def parse_integers(words, starts, ends, canonical, numbers):
             digits = (digits * _u(10000) + (digits >> _u(32))) & _u(0xFFFFFFFF)
             total += digits * scale
             scale *= _u(100_000_000)
-            end -= 8
-            left -= 8
+            end -= _EIGHT
+            left -= here
         numbers[field] = total
-    return bad == 0
+    return bad == _0
 
 
 @njit(cache=True, nogil=True)

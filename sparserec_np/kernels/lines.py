@@ -41,26 +41,25 @@ def find_fields(buffer, begin, separator, ends_field, rows_of, starts, ends):
     for at in range(_u(begin), _u(len(buffer))):
         found[n_found] = at
         n_found += _u(ends_field[buffer[at]])
-    n_lines, n_quotes, last = 0, 0, len(rows_of) - 1
-    start, k = np.int64(begin), _u(0)
+    n_lines, n_quotes, start, k, last = _u(0), _u(0), _u(begin), _u(0), _u(len(rows_of)) - _1
     while k < n_found:
-        if found[k] == start and buffer[start] == _NEWLINE:
-            start += 1
+        if _u(found[k]) == start and buffer[start] == _NEWLINE:
+            start += _1
             k += _1
             continue
-        if k + _u(last) >= n_found:
+        if k + last >= n_found:
             return -1, n_quotes
-        for field in range(last + 1):
-            end = np.int64(found[k])
+        for field in range(last + _1):
+            end = _u(found[k])
             k += _1
             if buffer[end] != (_NEWLINE if field == last else separator):
                 return -1, n_quotes
-            quoted = int(end - start > 1 and buffer[start] == _QUOTE and buffer[end - 1] == _QUOTE)
-            n_quotes += 2 * quoted
-            row = rows_of[field]
-            if row >= 0:
+            quoted = _u(end - start > _1 and buffer[start] == _QUOTE and buffer[end - _1] == _QUOTE)
+            n_quotes += quoted << _1
+            if rows_of[field] >= 0:
+                row = _u(rows_of[field])
                 starts[row, n_lines] = start + quoted
                 ends[row, n_lines] = end - quoted
-            start = end + np.int64(1)
-        n_lines += 1
-    return n_lines, n_quotes
+            start = end + _1
+        n_lines += _1
+    return np.int64(n_lines), n_quotes

@@ -14,7 +14,8 @@ from numba import njit
 from sparserec_np.kernels.prefetch import prefetch
 
 _u = np.uint64
-_0, _1, _HALF = _u(0), _u(1), _u(32)
+_0, _1, _EIGHT, _HALF = _u(0), _u(1), _u(8), _u(32)
+_NONE = _u(0xFFFFFFFFFFFFFFFF)  # no header: a text is not that long
 _UPPER, _LOWER = _u(0xFFFFFFFF00000000), _u(0x00000000FFFFFFFF)
 _FACTOR = _u(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio
 _GROUP = 64  # fields whose places in memory are fetched together
@@ -27,14 +28,14 @@ def _is_blank(byte):
 
 @njit(cache=True, nogil=True)
 def _byte(words, at):
-    return words[at - 7] >> _u(56)
+    return words[at - _u(7)] >> _u(56)
 
 
 @njit(cache=True, nogil=True)
 def _word(words, end, left):
     """Return the word that ends before ``end``, where that many bytes are left of a text."""
-    before = _u(64 - 8 * min(left, 8))
-    return words[end - 8] >> before << before
+    before = _u(64) - (min(left, _EIGHT) << _u(3))
+    return words[end - _EIGHT] >> before << before
 
 
 @njit(cache=True, nogil=True)
@@ -78,58 +79,64 @@ def number_fields(words, starts, ends, begin, slots, pool, used, n_texts, codes)
     shortest : int
         The least length of a text among the fields.
     """
-    n, mask = len(starts), _u(len(slots) - 1)
-    shortest = np.int64(8)
-    values, lasts, lengths = np.empty(_GROUP, _u), np.empty(_GROUP, np.int64), np.empty(_GROUP, np.int64)
-    while begin < n:
+    n, mask = _u(len(starts)), _u(len(slots) - 1)
+    field, free, known, shortest = _u(begin), _u(used), _u(n_texts), _EIGHT
+    values, lasts, lengths = np.empty(_GROUP, _u), np.empty(_GROUP, _u), np.empty(_GROUP, _u)
+    while field < n:
         # A table of many texts lies in no cache. What will be looked at is asked for before, so that the
         # fields of a group wait for the memory together, not one after the other.
-        group = min(_GROUP, n - begin)
+        group = min(_u(_GROUP), n - field)
         for member in range(group):
-            first, end = np.int64(starts[begin + member]), np.int64(ends[begin + member])
+            first, end = _u(starts[field + member]), _u(ends[field + member])
             while first < end and _is_blank(_byte(words, first)):
-                first += 1
-            while first < end and _is_blank(_byte(words, end - 1)):
-                end -= 1
-            lasts[member], lengths[member] = end, end - first
-            shortest = min(shortest, end - first)
-            value = _u(end - first)
-            while end > first:
-                value = _mixed(value, _word(words, end, end - first))
-                end -= 8
+                first += _1
+            while first < end and _is_blank(_byte(words, end - _1)):
+                end -= _1
+            left = end - first
+            lasts[member], lengths[member] = end, left
+            shortest = min(shortest, left)
+            value = left
+            while left > _EIGHT:
+                value = _mixed(value, _word(words, end, left))
+                end, left = end - _EIGHT, left - _EIGHT
+            if left > _0:
+                value = _mixed(value, _word(words, end, left))
             values[member] = value * _FACTOR
             prefetch(slots, _slot(values[member], mask))
         for member in range(group):
             prefetch(pool, slots[_slot(values[member], mask)] & _LOWER)
         for member in range(group):
-            value, length = values[member], lengths[member]
+            value, length, last = values[member], lengths[member], lasts[member]
             slot = _slot(value, mask)
-            place = _0
-            while slots[slot] != _0:
-                if (slots[slot] ^ value) & _UPPER == _0:
-                    place = slots[slot] & _LOWER
-                    if pool[place] >> _HALF == _u(length):
-                        at, end, left = place + _1, lasts[member], length
-                        while left > 0 and pool[at] == _word(words, end, left):
-                            at, end, left = at + _1, end - 8, left - 8
-                        if left <= 0:
+            entry = slots[slot]
+            header = _NONE
+            while entry != _0:
+                if (entry ^ value) & _UPPER == _0:
+                    at = entry & _LOWER
+                    header = pool[at]
+                    if header >> _HALF == length:
+                        end, left, at = last, length, at + _1
+                        while left > _EIGHT and pool[at] == _word(words, end, left):
+                            end, left, at = end - _EIGHT, left - _EIGHT, at + _1
+                        if left == _0 or (left <= _EIGHT and pool[at] == _word(words, end, left)):
                             break
-                    place = _0
+                    header = _NONE
                 slot = (slot + _1) & mask
-            if place == _0:
-                if 2 * n_texts == len(slots) or used + 1 + (length + 7) // 8 > len(pool):
-                    return begin + member, used, n_texts, shortest
-                place = _u(used)
-                slots[slot] = (value & _UPPER) | place
-                pool[place] = (_u(length) << _HALF) | _u(n_texts)
-                used, n_texts = used + 1, n_texts + 1
-                end, left = lasts[member], length
-                while left > 0:
-                    pool[used] = _word(words, end, left)
-                    used, end, left = used + 1, end - 8, left - 8
-            codes[begin + member] = pool[place] & _LOWER
-        begin += group
-    return n, used, n_texts, shortest
+                entry = slots[slot]
+            if header == _NONE:
+                if known << _1 == _u(len(slots)) or free + _1 + ((length + _u(7)) >> _u(3)) > _u(len(pool)):
+                    return field + member, free, known, shortest
+                slots[slot] = (value & _UPPER) | free
+                header = (length << _HALF) | known
+                pool[free] = header
+                free, known = free + _1, known + _1
+                end, left = last, length
+                while left > _0:
+                    pool[free] = _word(words, end, left)
+                    free, end, left = free + _1, end - _EIGHT, left - min(left, _EIGHT)
+            codes[field + member] = header & _LOWER
+        field += group
+    return n, free, known, shortest
 
 
 @njit(cache=True, nogil=True)
