@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+_LENGTH = 1 << 20  # values
+
 
 class Chunks(Protocol):
     """Arrays of one dimension, one behind the other."""
@@ -27,13 +29,42 @@ class Chunks(Protocol):
         """Forget them."""
 
 
-class MemoryChunks(deque[NDArray[Any]]):
-    """Arrays held in memory."""
+class MemoryChunks:
+    """Arrays held in memory, gathered in a few long ones: a page that is new to a process costs it time."""
+
+    def __init__(self) -> None:
+        self._full: deque[NDArray[Any]] = deque()
+        self._last = np.empty(0)
+        self._used = 0
+
+    def append(self, chunk: NDArray[Any]) -> None:
+        """Add an array; it is copied."""
+        if chunk.dtype != self._last.dtype or self._used + chunk.size > self._last.size:
+            self._finish()
+            self._last = np.empty(max(_LENGTH, chunk.size), chunk.dtype)
+        self._last[self._used : self._used + chunk.size] = chunk
+        self._used += chunk.size
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        """Walk them, first to last."""
+        self._finish()
+        return iter(self._full)
 
     def drain(self) -> Iterator[NDArray[Any]]:
         """Walk them for the last time: each is forgotten once it was handed out."""
-        while self:
-            yield self.popleft()
+        self._finish()
+        while self._full:
+            yield self._full.popleft()
+
+    def clear(self) -> None:
+        """Forget them."""
+        self._full.clear()
+        self._last, self._used = np.empty(0), 0
+
+    def _finish(self) -> None:
+        if self._used:
+            self._full.append(self._last[: self._used])
+        self._last, self._used = np.empty(0), 0
 
 
 def join(

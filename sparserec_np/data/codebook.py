@@ -72,8 +72,8 @@ class Codebook:
         if longest > _LONGEST:
             texts = self.texts()
             return np.array(sorted(range(len(texts)), key=texts.__getitem__), np.int64)
-        # Eight bytes at a time, as numbers whose first digits the first ones are: UTF-8 ascends as code points
-        # do. Of two texts that differ in zeros at their end alone, the shorter is the lesser.
+        # Eight bytes at a time, as numbers whose first digits the first ones are: UTF-8 ascends as code
+        # points do. Of two texts that differ in zeros at their end alone, the shorter is the lesser.
         words = as_words(content)
         keys = [lengths]
         for done in reversed(range(0, longest, 8)):
@@ -84,7 +84,7 @@ class Codebook:
         return np.lexsort(keys)
 
     def _unpacked(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Return all texts one behind the other, at least eight bytes more, and where each begins and ends."""
+        """Return all texts one behind the other, some bytes more, and where each begins and ends."""
         content = np.empty(8 * self._used + 8, np.uint8)
         ends = np.zeros(self._n_texts + 1, np.int64)
         unpack(self._pool, content, ends[1:])

@@ -30,8 +30,8 @@ NO_WEIGHT = "weight 0"
 class Rows:
     """Rows of users and items by number, column by column.
 
-    Every step works in place and on one column after the other, so that of the longest arrays there is
-    a single copy too many at most.
+    The arrays are its own: every step works in place or on two columns at a time, so that of the longest
+    arrays there are two copies too many at most.
 
     Attributes
     ----------

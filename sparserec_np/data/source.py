@@ -19,8 +19,8 @@ import numpy as np
 
 from sparserec_np.errors import DataError
 
-BLOCK_BYTES = 1 << 20
-"""Size of a block: large enough to hide Python's overhead, small enough to stay in cache."""
+BLOCK_BYTES = 1 << 22
+"""Size of a block: large enough to hide Python's overhead, small enough to stay near."""
 
 _Thing = TypeVar("_Thing")
 

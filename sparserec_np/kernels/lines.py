@@ -7,6 +7,7 @@ from numba import njit
 
 _u = np.uint64
 _1 = np.uint64(1)
+_PIECE = np.uint64(4096)  # bytes between looking whether there are more fields than there may be
 _NEWLINE, _QUOTE = np.uint8(10), np.uint8(34)
 
 
@@ -24,7 +25,7 @@ def find_fields(buffer, begin, separator, ends_field, rows_of, starts, ends):
         1 for the separator and the newline, 0 for any other byte.
     rows_of : (n_fields,) int64
         For each field of a line its row in ``starts`` and ``ends``; less than 0 where it is not read.
-    starts, ends : (n_columns, n_lines) int32
+    starts, ends : (n_columns, n_newlines) int32
         Written: the field of a line is ``buffer[start:end]``, without quotes that enclose it.
 
     Returns
@@ -36,11 +37,15 @@ def find_fields(buffer, begin, separator, ends_field, rows_of, starts, ends):
     """
     # Every byte is noted, and the note is left standing or not: a wrong guess of where a field ends, as the
     # processor makes it at every other one, takes longer than ten bytes.
-    found = np.empty(len(buffer) - begin + 1, np.int32)
+    most = _u(starts.shape[1] * len(rows_of))
+    found = np.empty(most + _PIECE, np.int32)
     n_found = _u(0)
-    for at in range(_u(begin), _u(len(buffer))):
-        found[n_found] = at
-        n_found += _u(ends_field[buffer[at]])
+    for piece in range(_u(begin), _u(len(buffer)), _PIECE):
+        if n_found > most:
+            return -1, _u(0)
+        for at in range(piece, min(piece + _PIECE, _u(len(buffer)))):
+            found[n_found] = at
+            n_found += _u(ends_field[buffer[at]])
     n_lines, n_quotes, start, k, last = _u(0), _u(0), _u(begin), _u(0), _u(len(rows_of)) - _1
     while k < n_found:
         if _u(found[k]) == start and buffer[start] == _NEWLINE:
