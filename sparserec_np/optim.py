@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sparserec_np.autograd import Parameter
-from sparserec_np.kernels.replacing import follow_entries
 from sparserec_np.kernels.updates import adagrad_step, adam_step, sgd_step
 from sparserec_np.tables import TableGradient, unsigned
 
@@ -61,18 +61,17 @@ class Optimizer:
             *(real(constant) for constant in self._constants()),
         )
 
-    def follow(self, origin: npt.NDArray[np.signedinteger[Any]]) -> None:
+    def follow(self, carry: Callable[[npt.NDArray[Any], float], None]) -> None:
         """Let the state follow its entries into a new pattern; new entries get fresh state.
 
         Parameters
         ----------
-        origin : int array (nnz,)
-            For each entry of the new table its number in the old one, -1 for new entries.
+        carry : callable
+            ``carry(array, start)`` moves what an array has for each entry, in place, and gives new entries
+            ``start``.
         """
         for name, start in self._slots:
-            old = self.state[name]
-            self.state[name] = np.empty(len(origin), dtype=old.dtype)
-            follow_entries(origin, old, old.dtype.type(start), self.state[name])
+            carry(self.state[name], start)
 
 
 class SGD(Optimizer):

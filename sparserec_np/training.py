@@ -47,8 +47,7 @@ class Side:
     def explore(self, share: float) -> int:
         """Replace a share of the stored entries; returns how many were."""
         done = replace(self.parameter, round(share * self.parameter.table.nnz))
-        self.parameter.table = done.table
-        self.optimizer.follow(done.origin)
+        self.optimizer.follow(done.carry)
         return done.n_replaced
 
 

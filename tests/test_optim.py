@@ -3,6 +3,7 @@ import pytest
 from tables_by_hand import dense, mask, random_table
 
 from sparserec_np.autograd import Parameter
+from sparserec_np.exploration import Replacement
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.optim import OPTIMIZERS
 from sparserec_np.tables import TableGradient
@@ -119,9 +120,10 @@ def test_state_follows_its_entry_and_is_fresh_for_new_ones(name):
     optimizer = OPTIMIZERS[name](Parameter(table), RATE)
     for state in optimizer.state.values():
         state[:] = np.arange(1, 9)
-    optimizer.follow(np.array([2, -1, 0, 7, -1, 5, 1, 3]))
+    kept = np.array([True, False, True, True, False, True, True, True])
+    optimizer.follow(Replacement(kept, np.array([1, 7])).carry)
     for state in optimizer.state.values():
-        np.testing.assert_array_equal(state, [3, 0, 1, 8, 0, 6, 2, 4])
+        np.testing.assert_array_equal(state, [1, 0, 3, 4, 6, 7, 8, 0])
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -3,9 +3,9 @@
 from sparserec_np.exploration.masks import random_tables, split_budget
 from sparserec_np.exploration.nmf import nmf_factors, nmf_tables
 from sparserec_np.exploration.probes import draw_probes, sample_rows
-from sparserec_np.exploration.prune_grow import Replacement, inactive_scores, replace
+from sparserec_np.exploration.prune_grow import Replacement, judge_inactive, replace
 from sparserec_np.exploration.schedule import CosineSchedule
-from sparserec_np.exploration.selection import largest, smallest
+from sparserec_np.exploration.selection import largest, mark_largest, mark_smallest
 from sparserec_np.exploration.spectral import spectral_factors, spectral_tables, varimax
 
 #: Ways to start the tables, by the name of the setting ``mask_init``.
@@ -16,14 +16,15 @@ __all__ = [
     "CosineSchedule",
     "Replacement",
     "draw_probes",
-    "inactive_scores",
+    "judge_inactive",
     "largest",
+    "mark_largest",
+    "mark_smallest",
     "nmf_factors",
     "nmf_tables",
     "random_tables",
     "replace",
     "sample_rows",
-    "smallest",
     "spectral_factors",
     "spectral_tables",
     "split_budget",

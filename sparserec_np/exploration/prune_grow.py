@@ -1,7 +1,8 @@
 """One exploration step: prune the smallest stored entries, grow as many inactive ones.
 
 The policy is two score functions, what to prune and what to grow; the mechanism below serves any pair and
-keeps the number of stored entries exact.
+keeps the number of stored entries exact. It works in place: beside the table there is a flag for each entry
+and each judged one, and a place for each that is grown.
 """
 
 from __future__ import annotations
@@ -13,56 +14,47 @@ import numpy as np
 import numpy.typing as npt
 
 from sparserec_np.autograd import Parameter
-from sparserec_np.exploration.selection import largest, smallest
-from sparserec_np.kernels.replacing import mark_stored, merge_entries
-from sparserec_np.tables import SparseTable
+from sparserec_np.exploration.selection import mark_largest, mark_smallest
+from sparserec_np.kernels.replacing import clear_stored, place_grown, replace_entries
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Replacement:
     """What an exploration step did to a table.
 
     Parameters
     ----------
-    table : SparseTable
-        The new table: kept entries keep their values, grown ones start at 0.
-    origin : int array (nnz,)
-        For each entry of the new table its number in the old one, -1 for grown entries.
-    n_replaced : int
-        Entries pruned, which is also entries grown.
+    kept : bool array (nnz,)
+        For each entry that was stored before whether it still is.
+    grown : int array (n_replaced,)
+        Numbers of the new entries, ascending, among those that are stored now.
     """
 
-    table: SparseTable
-    origin: npt.NDArray[np.signedinteger[Any]]
-    n_replaced: int
+    kept: npt.NDArray[np.bool_]
+    grown: npt.NDArray[np.signedinteger[Any]]
+
+    @property
+    def n_replaced(self) -> int:
+        """Entries pruned, which is also entries grown."""
+        return len(self.grown)
+
+    def carry(self, array: npt.NDArray[Any], start: float) -> None:
+        """Let an array (nnz,) follow the entries, in place; those of new ones become ``start``."""
+        if self.n_replaced:
+            replace_entries(self.kept, self.grown, array.dtype.type(start), array)
 
 
-def inactive_scores(parameter: Parameter) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
-    """How much the loss asks for each inactive entry of the probe rows.
+def judge_inactive(parameter: Parameter) -> npt.NDArray[Any]:
+    """Leave in the accumulators what the loss asks for inactive entries alone.
 
     Returns
     -------
-    rows : int64 array (n_probe_rows,)
-        The probe rows, ascending.
-    scores : float array (n_probe_rows, dim)
-        Absolute accumulated gradients, 0 where an entry is stored already.
+    float array (n_probe_rows, dim)
+        The accumulators, whose magnitudes are the scores: now 0 where an entry is stored already.
     """
-    table = parameter.table
-    rows = np.flatnonzero(parameter.slots >= 0)
-    scores = parameter.accumulators[parameter.slots[rows]]
-    np.abs(scores, out=scores)
-    # The stored entries of the probe rows are no candidates.
-    indptr, columns, _ = table.arrays
-    mark_stored(rows, indptr, columns, scores)
-    return rows, scores
-
-
-def _most_wanted(parameter: Parameter, n: int) -> npt.NDArray[np.int64]:
-    """Positions of the ``n`` inactive entries with the largest scores, ascending; none that scores 0."""
-    rows, scores = inactive_scores(parameter)
-    dim = parameter.table.dim
-    chosen = largest(scores.reshape(-1), min(n, int(np.count_nonzero(scores))))
-    return rows[chosen // dim] * dim + chosen % dim
+    indptr, columns, _ = parameter.table.arrays
+    clear_stored(parameter.slots, indptr, columns, parameter.accumulators)
+    return parameter.accumulators
 
 
 def replace(parameter: Parameter, n: int) -> Replacement:
@@ -71,7 +63,8 @@ def replace(parameter: Parameter, n: int) -> Replacement:
     Parameters
     ----------
     parameter : Parameter
-        The table and the accumulators of its probe rows; not modified.
+        Its table is changed in place: kept entries keep their values, grown ones start at 0. The
+        accumulators of its probe rows are used up.
     n : int
         How many entries to replace. Fewer are where fewer inactive entries have a gradient: an entry that
         no example asked for is no better than the one it would push out.
@@ -81,16 +74,16 @@ def replace(parameter: Parameter, n: int) -> Replacement:
     Replacement
     """
     table = parameter.table
-    grown = _most_wanted(parameter, min(n, table.nnz))
-    n = len(grown)
-    keep = np.ones(table.nnz, dtype=bool)
-    keep[smallest(np.abs(table.data), n)] = False
-    new = SparseTable(
-        np.empty_like(table.indptr), np.empty_like(table.indices), np.empty_like(table.data), table.dim
-    )
-    origin = np.empty(table.nnz, dtype=table.indptr.dtype)
-    merge_entries(
-        table.indptr, table.indices, table.data, keep, grown // table.dim, grown % table.dim,
-        new.indptr, new.indices, new.data, origin,
-    )  # fmt: skip
-    return Replacement(new, origin, n)
+    scores = judge_inactive(parameter)
+    n = min(n, table.nnz, int(np.count_nonzero(scores)))
+    chosen = mark_largest(scores.reshape(-1), n).reshape(scores.shape)
+    kept = mark_smallest(table.data, n)
+    np.logical_not(kept, out=kept)
+    done = Replacement(kept, np.empty(n, dtype=table.indptr.dtype))
+    columns = np.empty(n, dtype=table.indices.dtype)
+    place_grown(table.indptr, table.indices, kept, parameter.slots, chosen, done.grown, columns)
+    done.carry(table.data, 0)
+    done.carry(table.indices, 0)
+    table.indices[done.grown] = columns
+    table.pattern_changed()
+    return done

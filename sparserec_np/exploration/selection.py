@@ -1,4 +1,4 @@
-"""Picking an exact number of entries, with a rule for ties, in linear time."""
+"""Picking an exact number of entries by magnitude, with a rule for ties, in linear time."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sparserec_np.kernels.selecting import magnitude_of_rank, mark_beyond
 
-def largest(scores: npt.NDArray[Any], n: int) -> npt.NDArray[np.int64]:
-    """Where the ``n`` largest scores stand, ascending; of equal scores those that stand first.
+
+def largest(values: npt.NDArray[Any], n: int) -> npt.NDArray[np.int64]:
+    """Where the ``n`` values of largest magnitude stand, ascending; of equal ones those that stand first.
 
     Parameters
     ----------
-    scores : float array (m,)
-        No NaN.
+    values : float array or array of non-negative int (m,)
+        Of 4 or 8 bytes; no NaN.
     n : int
         How many, 0 … m.
 
@@ -22,28 +24,25 @@ def largest(scores: npt.NDArray[Any], n: int) -> npt.NDArray[np.int64]:
     -------
     int64 array (n,)
     """
-    if n <= 0:
-        return np.empty(0, dtype=np.int64)
-    if n >= len(scores):
-        return np.arange(len(scores))
-    threshold = np.partition(scores, len(scores) - n)[len(scores) - n]
-    return _with_ties(scores, scores > threshold, threshold, n)
+    return np.flatnonzero(mark_largest(values, n))
 
 
-def smallest(scores: npt.NDArray[Any], n: int) -> npt.NDArray[np.int64]:
-    """Where the ``n`` smallest scores stand, ascending; of equal scores those that stand first."""
-    if n <= 0:
-        return np.empty(0, dtype=np.int64)
-    if n >= len(scores):
-        return np.arange(len(scores))
-    threshold = np.partition(scores, n - 1)[n - 1]
-    return _with_ties(scores, scores < threshold, threshold, n)
+def mark_largest(values: npt.NDArray[Any], n: int) -> npt.NDArray[np.bool_]:
+    """Mark what `largest` finds: a bool array (m,), for memory beside which no number is held."""
+    return _mark(values, n, larger=True)
 
 
-def _with_ties(
-    scores: npt.NDArray[Any], chosen: npt.NDArray[np.bool_], threshold: Any, n: int
-) -> npt.NDArray[np.int64]:
-    """Add the first of those that equal the threshold to the chosen ones, until there are ``n``."""
-    ties = np.flatnonzero(scores == threshold)
-    chosen[ties[: n - np.count_nonzero(chosen)]] = True
-    return np.flatnonzero(chosen)
+def mark_smallest(values: npt.NDArray[Any], n: int) -> npt.NDArray[np.bool_]:
+    """Mark the ``n`` values of smallest magnitude; of equal ones those that stand first."""
+    return _mark(values, n, larger=False)
+
+
+def _mark(values: npt.NDArray[Any], n: int, larger: bool) -> npt.NDArray[np.bool_]:
+    if n <= 0 or n >= len(values):
+        return np.full(len(values), n > 0)
+    bits = np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}")
+    limit, n_smaller, n_equal = magnitude_of_rank(bits, len(bits) - n if larger else n - 1)
+    n_beyond = len(bits) - n_smaller - n_equal if larger else n_smaller
+    marks = np.empty(len(bits), dtype=bool)
+    mark_beyond(bits, limit, larger, n - n_beyond, marks)
+    return marks

@@ -1,4 +1,8 @@
-"""Pruning and growing: walks over the stored entries, in linear time, nothing held but the result."""
+"""Pruning and growing in place: walks over the stored entries, in linear time.
+
+What an exploration does to a table is told by two arrays: ``kept``, whether each entry stays, and ``places``,
+the numbers that the grown entries have afterwards, ascending. As many are grown as are not kept.
+"""
 
 from __future__ import annotations
 
@@ -7,44 +11,53 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def mark_stored(rows, indptr, columns, scores):
-    """Set ``scores[i, c]`` to 0 where the entry ``(rows[i], c)`` of a table is stored."""
-    for i in range(np.uint64(len(rows))):
-        row = np.uint64(rows[i])
-        for q in range(np.uint64(indptr[row]), np.uint64(indptr[row + np.uint64(1)])):
-            scores[i, columns[q]] = 0
+def clear_stored(slots, indptr, columns, scores):
+    """Set ``scores[slots[row], c]`` to 0 where the entry ``(row, c)`` of a table is stored."""
+    for row in range(np.uint64(len(slots))):
+        if slots[row] >= 0:
+            judged = scores[np.uint64(slots[row])]
+            for q in range(np.uint64(indptr[row]), np.uint64(indptr[row + np.uint64(1)])):
+                judged[columns[q]] = 0
 
 
 @njit(cache=True, nogil=True)
-def merge_entries(
-    indptr, columns, data, keep, grown_rows, grown_columns, new_indptr, new_columns, new_data, origin
-):
-    """Write the kept entries and the grown ones, which are 0, row by row with rising columns.
+def place_grown(indptr, columns, kept, slots, chosen, places, grown_columns):
+    """Find the places and columns of what is grown, which is none of the stored entries.
 
-    The grown entries come in the order of rows and columns, and none is stored already. ``origin`` becomes
-    the old number of each entry, -1 for grown ones.
+    In row ``r`` these are the columns ``c`` with ``chosen[slots[r], c]``, if ``slots[r]`` is not -1.
+    ``indptr`` is changed to what it is afterwards.
     """
-    n, g = 0, 0
-    new_indptr[0] = 0
+    n_kept, n_grown, q = 0, 0, indptr[0]
     for row in range(len(indptr) - 1):
-        for q in range(indptr[row], indptr[row + 1]):
-            if not keep[q]:
-                continue
-            while g < len(grown_rows) and grown_rows[g] == row and grown_columns[g] < columns[q]:
-                new_columns[n], new_data[n], origin[n] = grown_columns[g], 0, -1
-                n += 1
-                g += 1
-            new_columns[n], new_data[n], origin[n] = columns[q], data[q], q
-            n += 1
-        while g < len(grown_rows) and grown_rows[g] == row:
-            new_columns[n], new_data[n], origin[n] = grown_columns[g], 0, -1
-            n += 1
-            g += 1
-        new_indptr[row + 1] = n
+        end = indptr[row + 1]
+        if slots[row] >= 0:
+            grows = chosen[slots[row]]
+            for column in range(len(grows)):
+                if not grows[column]:
+                    continue
+                while q < end and columns[q] < column:
+                    n_kept += kept[q]
+                    q += 1
+                places[n_grown] = n_kept + n_grown
+                grown_columns[n_grown] = column
+                n_grown += 1
+        while q < end:
+            n_kept += kept[q]
+            q += 1
+        indptr[row + 1] = n_kept + n_grown
 
 
 @njit(cache=True, nogil=True)
-def follow_entries(origin, old, start, new):
-    """``new[q] = old[origin[q]]``, or ``start`` where there is no old entry."""
-    for q in range(len(origin)):
-        new[q] = old[origin[q]] if origin[q] >= 0 else start
+def replace_entries(kept, places, value, array):
+    """Move what an array has for each entry to the entry's new place; grown entries get ``value``."""
+    n = 0
+    for q in range(len(array)):
+        array[n] = array[q]
+        n += kept[q]
+    end = len(array)
+    for g in range(len(places) - 1, -1, -1):
+        for place in range(end - 1, places[g], -1):
+            n -= 1
+            array[place] = array[n]
+        end = places[g]
+        array[end] = value

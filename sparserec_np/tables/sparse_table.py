@@ -86,10 +86,14 @@ class SparseTable:
 
     @cached_property
     def _columns(self) -> npt.NDArray[np.unsignedinteger[Any]]:
-        # Half as many bytes to fetch. The pattern of a table does not change: exploring makes a new table.
+        # Half as many bytes to fetch.
         if self.dim <= 1 << 16:
             return self.indices.astype(np.uint16, copy=False)
         return unsigned(self.indices)
+
+    def pattern_changed(self) -> None:
+        """Forget what was derived of the columns; to be called by who changes them in place."""
+        self.__dict__.pop("_columns", None)
 
     @classmethod
     def from_positions(
