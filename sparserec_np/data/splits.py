@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from sparserec_np.data.interactions import Interactions
 from sparserec_np.data.pairs import canonical_csr, stable_order
 from sparserec_np.errors import DataError, SettingError
+
+# Interactions that are looked up at a time.
+_PART = 1 << 20
 
 
 def split_random(
@@ -67,7 +71,10 @@ def split_random(
     if n_users is not None and n_users < len(lengths):
         spared = rng.choice(len(lengths), len(lengths) - n_users, replace=False)
         n_held[spared] = 0
-    return _hold_out_last(interactions, rng.permutation(interactions.n_interactions), n_held, allow_unknown)
+    n = interactions.n_interactions
+    order = np.arange(n, dtype=np.int32 if n <= np.iinfo(np.int32).max else np.int64)
+    rng.shuffle(order)
+    return _hold_out_last(interactions, order, n_held, allow_unknown)
 
 
 def split_last(
@@ -119,17 +126,31 @@ def _hold_out_last(
     allow_unknown: bool,
 ) -> tuple[Interactions, Interactions]:
     """Hold out the last `n_held` interactions of each user; `order` names all, the earliest first."""
-    indptr = interactions.user_items.indptr
-    lengths = np.diff(indptr).astype(np.int64)
+    lengths = np.diff(interactions.user_items.indptr).astype(np.int64)
     if not allow_unknown:
         n_held = np.minimum(n_held, np.maximum(lengths - 1, 0))
+    is_held = np.repeat(n_held > 0, lengths)
+    # Of users who have nothing to give nothing more is looked at; there may be many of them.
+    order = np.concatenate([part[is_held[part]] for part in _parts(order)])
+    givers = np.flatnonzero(n_held)
     rows = np.repeat(np.arange(interactions.n_users, dtype=np.int32), lengths)
     within_rows = order[stable_order(rows[order], interactions.n_users)]
-    is_held = np.empty(rows.size, dtype=np.bool_)
-    is_held[within_rows] = np.arange(rows.size) >= (indptr[1:] - n_held)[rows]
+    del rows
+    # Whose last ones are held out begin there in it.
+    first_held = np.cumsum(lengths[givers]) - n_held[givers]
+    is_held[within_rows] = np.arange(order.size) >= np.repeat(first_held, lengths[givers])
     if not allow_unknown:
         is_held[_earliest_of_unknown_items(interactions, order, is_held)] = False
-    return _select(interactions, ~is_held), _select(interactions, is_held)
+    indptr = interactions.user_items.indptr
+    n_held_before = np.searchsorted(np.flatnonzero(is_held), indptr)
+    held_out = _select(interactions, is_held, n_held_before)
+    np.logical_not(is_held, out=is_held)
+    return _select(interactions, is_held, indptr - n_held_before), held_out
+
+
+def _parts(array: NDArray[Any]) -> list[NDArray[Any]]:
+    """Cut an array into parts: NumPy makes a copy of every index, in eight bytes."""
+    return [array[start : start + _PART] for start in range(0, max(1, array.size), _PART)]
 
 
 def _earliest_of_unknown_items(
@@ -138,21 +159,18 @@ def _earliest_of_unknown_items(
     """Return the place of the earliest interaction of each item that would be held out entirely."""
     items = interactions.user_items.indices
     known = np.zeros(interactions.n_items, dtype=np.bool_)
-    known[items[~is_held]] = True
+    for part, held in zip(_parts(items), _parts(is_held), strict=True):
+        known[part[~held]] = True
     places = order[~known[items[order]]]
     _, first = np.unique(items[places], return_index=True)
     return places[first]
 
 
-def _select(interactions: Interactions, chosen: NDArray[np.bool_]) -> Interactions:
-    """Return the chosen interactions, over the same users and items."""
+def _select(
+    interactions: Interactions, chosen: NDArray[np.bool_], indptr: NDArray[np.signedinteger]
+) -> Interactions:
+    """Return the chosen interactions, over the same users and items, each user's from `indptr` on."""
     user_items = interactions.user_items
-    n_before = np.append(0, np.cumsum(chosen, dtype=np.int64))
-    part = canonical_csr(
-        user_items.data[chosen],
-        user_items.indices[chosen],
-        n_before[user_items.indptr],
-        user_items.shape,
-    )
+    part = canonical_csr(user_items.data[chosen], user_items.indices[chosen], indptr, user_items.shape)
     times = None if interactions.times is None else interactions.times[chosen]
     return replace(interactions, user_items=part, times=times)

@@ -51,7 +51,7 @@ def magnitude_of_rank(bits, rank):
 
 @njit(cache=True, nogil=True)
 def mark_beyond(bits, limit, larger, n_ties, marks):
-    """Mark the magnitudes larger than ``limit``, or the smaller ones, and the first ``n_ties`` equal to it."""
+    """Mark the magnitudes larger than ``limit``, or the smaller ones, and the first ``n_ties`` equal ones."""
     unsigned = (_u(1) << _u(8 * bits.itemsize - 1)) - _u(1)
     limit = _u(limit)
     for i in range(_u(len(bits))):

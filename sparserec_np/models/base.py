@@ -16,6 +16,7 @@ from sparserec_np import __version__, metrics
 from sparserec_np.data import Interactions, split_random
 from sparserec_np.distillation import Distillation
 from sparserec_np.errors import DataError, NotFittedError, SettingError
+from sparserec_np.exploration.blockwise import is_large
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import LOSSES, Loss
 from sparserec_np.models.answers import Answers
@@ -113,49 +114,16 @@ class SparseRecommender(Answers, Estimator):
                 callback(record)
 
         with Workers(self.n_jobs) as workers:
-            train, held_out = data, None
-            if self.settings_["early_stopping"]:
-                train, held_out = split_random(
-                    data,
-                    self.validation_fraction,
-                    np.random.default_rng(split_seed),
-                    n_users=_VALIDATION_USERS,
-                )
-                if not held_out.n_interactions:
-                    # Too few interactions to spare any: train on all of them, for all epochs.
-                    train, held_out = data, None
-            settings, start = self._settle(train, held_out, train_seed, workers)
-            distillation = make_distillation(settings, train, train_seed.spawn(1)[0], workers)
-
-            def train_held_out() -> Outcome:
-                return self._train(
-                    settings,
-                    train,
-                    held_out,
-                    loss,
-                    train_seed,
-                    self.settings_["epochs"],
-                    workers,
-                    on_epoch,
-                    distillation,
-                    start,
-                )
-
-            outcome = train_held_out()
-            for _ in range(_BACKOFFS if held_out is not None else 0):
-                if outcome.epoch:
-                    break
-                # All that training did was harm: the steps were too long for what there is to learn.
-                settings["learning_rate"] /= 4
-                outcome = train_held_out()
+            settings, outcome = self._train_and_stop(data, loss, split_seed, train_seed, workers, on_epoch)
             self.learning_rate_ = settings["learning_rate"]
             self.validation_ = outcome.validation
-            self.baseline_ = _popularity_metrics(train, held_out, workers)
-            if held_out is not None and self.refit:
+            if outcome.items is None:
+                # All that was held out is to be learnt, too, for as many epochs.
                 distillation = make_distillation(settings, data, refit_seed.spawn(1)[0], workers)
                 outcome = self._train(
                     settings, data, None, loss, refit_seed, outcome.epoch, workers, on_epoch, distillation
                 )
+        assert outcome.items is not None
         self.users_ = outcome.users
         self.items_ = outcome.items
         self.n_epochs_ = outcome.epoch
@@ -163,6 +131,65 @@ class SparseRecommender(Answers, Estimator):
         self._data = self._model_data(data)
         self._recommender = Recommender(self._data)
         return self
+
+    def _train_and_stop(
+        self,
+        data: Interactions,
+        loss: Loss,
+        split_seed: np.random.SeedSequence,
+        train_seed: np.random.SeedSequence,
+        workers: Workers,
+        on_epoch: Callback,
+    ) -> tuple[dict[str, Any], Outcome]:
+        """Train, with validation where that is asked for; returns the settings that were used, too.
+
+        There are no tables in the outcome where training is to be done once more, on everything.
+        """
+        train, held_out = self._split(data, split_seed)
+        settings, start = self._settle(train, held_out, train_seed, workers)
+        distillation = make_distillation(settings, train, train_seed.spawn(1)[0], workers)
+        for attempt in range(1 + _BACKOFFS):
+            if attempt:
+                # All that training did was harm: the steps were too long for what there is to learn.
+                settings["learning_rate"] /= 4
+                if start is not None:
+                    start = self._start(settings, train, train_seed, workers)
+            outcome = self._train(
+                settings, train, held_out, loss, train_seed, self.settings_["epochs"], workers, on_epoch,
+                distillation, start,
+            )  # fmt: skip
+            if held_out is None or outcome.epoch:
+                break
+        self.baseline_ = _popularity_metrics(train, held_out, workers)
+        return settings, outcome
+
+    def _split(
+        self, data: Interactions, seed: np.random.SeedSequence
+    ) -> tuple[Interactions, Interactions | None]:
+        """Hold interactions out to stop by, where that is asked for and there are enough."""
+        if not self.settings_["early_stopping"]:
+            return data, None
+        train, held_out = split_random(
+            data, self.validation_fraction, np.random.default_rng(seed), n_users=_VALIDATION_USERS
+        )
+        if not held_out.n_interactions:
+            # Too few interactions to spare any: train on all of them, for all epochs.
+            return data, None
+        if not data.weighted:
+            # All weights are 1: no copy of them is needed.
+            train.user_items.data = data.user_items.data[: train.n_interactions]
+        return train, held_out
+
+    def _start(
+        self,
+        settings: dict[str, Any],
+        train: Interactions,
+        seed: np.random.SeedSequence,
+        workers: Workers,
+    ) -> Start:
+        """Make the tables that training starts from, the same each time."""
+        rng = np.random.default_rng(seed)
+        return initial_tables(settings, train.user_items, rng, workers, self._scorer(train))
 
     def _settle(
         self,
@@ -194,24 +221,28 @@ class SparseRecommender(Answers, Estimator):
         held_out: Interactions,
         seed: np.random.SeedSequence,
         workers: Workers,
-    ) -> tuple[int, Start]:
-        """Widen as long as that helps what training starts from."""
+    ) -> tuple[int, Start | None]:
+        """Widen as long as that helps what training starts from.
+
+        The best start is returned, too, unless the tables are so large that two of them at once are too many.
+        """
         scorer = self._scorer(train)
-        best: tuple[float, int, Start] | None = None
-        widest = self.widest(train)
-        for width in (factor * self.dim for factor in _WIDTHS):
-            if width > widest:
-                break
-            start = initial_tables(
-                settings | {"width": width}, train.user_items, np.random.default_rng(seed), workers, scorer
-            )
-            users, items = start
+
+        def tried(width: int) -> tuple[float, int, Start | None]:
+            start = users, items = self._start(settings | {"width": width}, train, seed, workers)
             represent = partial(scorer.represent, users if scorer.needs_users else None, items)
             goodness = self._validate(represent, items, train, held_out, workers)["goodness"]
-            if best is not None and goodness <= best[0]:
+            return goodness, width, None if is_large(train.user_items.shape, width) else start
+
+        best = tried(self.dim)
+        widest = self.widest(train)
+        for width in (factor * self.dim for factor in _WIDTHS[1:]):
+            if width > widest:
                 break
-            best = goodness, width, start
-        assert best is not None
+            wider = tried(width)
+            if wider[0] <= best[0]:
+                break
+            best = wider
         return best[1:]
 
     def _train(
@@ -248,7 +279,7 @@ class SparseRecommender(Answers, Estimator):
                 return self._validate(represent, items, train, held_out, workers)
 
         epochs, patience = settings["epochs"], settings["early_stopping"]
-        return run_epochs(trainer, epochs, stop_at, validate, int(patience), on_epoch)
+        return run_epochs(trainer, epochs, stop_at, validate, int(patience), on_epoch, keep=not self.refit)
 
     def _targets(self, train: Interactions) -> npt.NDArray[np.float32]:
         """Return what the loss is given as the weight of each interaction."""

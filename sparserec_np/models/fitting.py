@@ -37,9 +37,9 @@ class Outcome:
 
     Parameters
     ----------
-    users, items : SparseTable
+    users, items : SparseTable or None
         The tables of the best epoch; of the last one where nothing was validated. ``users`` is None where
-        users have no rows.
+        users have no rows, and both are where no tables were to be kept.
     epoch : int
         That epoch, counted from 1; 0 where none was run.
     validation : dict
@@ -49,10 +49,14 @@ class Outcome:
     """
 
     users: SparseTable | None
-    items: SparseTable
+    items: SparseTable | None
     epoch: int
     validation: Record
     goodness: float
+
+    def keep(self, users: SparseTable | None, items: SparseTable) -> None:
+        """Copy the tables as they are: training goes on in place."""
+        self.users, self.items = users.copy() if users is not None else None, items.copy()
 
 
 def n_negatives(settings: dict[str, Any], loss: Loss) -> int:
@@ -119,7 +123,7 @@ def build_trainer(
     scorer : Scorer
         How scores are made of the tables. Where it needs no user table all entries go to the items.
     start : (SparseTable, SparseTable), optional
-        Tables that `initial_tables` made earlier, copied; made anew without.
+        Tables that `initial_tables` made earlier, trained in place; made anew without.
     distillation : Distillation, optional
         What a teacher adds to the loss.
 
@@ -129,10 +133,7 @@ def build_trainer(
         If the density leaves a table without any entry.
     """
     rng = np.random.default_rng(seed)
-    if start is None:
-        tables = initial_tables(settings, user_items, rng, workers, scorer)
-    else:
-        tables = start[0].copy(), start[1].copy()
+    tables = initial_tables(settings, user_items, rng, workers, scorer) if start is None else start
     sides: list[Side | None] = []
     degrees = (np.diff(user_items.indptr), np.bincount(user_items.indices, minlength=user_items.shape[1]))
     for table, degree in zip(tables, degrees, strict=True):
@@ -181,6 +182,7 @@ def run_epochs(
     validate: Validate | None,
     patience: int,
     on_epoch: Callable[[Record], None],
+    keep: bool = True,
 ) -> Outcome:
     """Train, validate after every epoch, keep the best tables and stop when they no longer improve.
 
@@ -202,8 +204,13 @@ def run_epochs(
         Epochs without improvement until training stops.
     on_epoch : callable
         Called with the record of each epoch.
+    keep : bool
+        Whether the best tables are wanted. Where only their epoch and their validation are, no copy is made.
     """
-    best = _kept(trainer, 0, validate)
+    keeps = keep and validate is not None
+    best = _measured(trainer, 0, validate)
+    if keeps:
+        best.keep(*trainer.tables)
     trained = (-math.inf, 0)
     learning_rate = trainer.items.optimizer.learning_rate
     for epoch in range(1, stop_at + 1):
@@ -227,23 +234,23 @@ def run_epochs(
             "n_pruned": replaced,
             "n_grown": replaced,
         }
-        reached = _kept(trainer, epoch, validate)
+        reached = _measured(trainer, epoch, validate)
         record |= reached.validation
         record["seconds"] = time.perf_counter() - start
         on_epoch(record)
         if reached.goodness >= best.goodness:
-            best = reached
+            best = reached  # the copies of before are gone before others are made
+            if keeps:
+                best.keep(*trainer.tables)
         trained = max(trained, (reached.goodness, epoch))
         if epoch - trained[1] >= patience and validate is not None:
             break
+    if validate is None:
+        best.users, best.items = trainer.tables
     return best
 
 
-def _kept(trainer: Trainer, epoch: int, validate: Validate | None) -> Outcome:
-    """Measure the tables as they are, and copy them: training goes on in place."""
-    users, items = trainer.tables
-    if validate is None:
-        return Outcome(users, items, epoch, {}, 0.0)
-    metrics = validate(users, items)
-    goodness = metrics.pop("goodness")
-    return Outcome(users.copy() if users is not None else None, items.copy(), epoch, metrics, goodness)
+def _measured(trainer: Trainer, epoch: int, validate: Validate | None) -> Outcome:
+    """Measure the tables as they are."""
+    metrics = validate(*trainer.tables) if validate is not None else {}
+    return Outcome(None, None, epoch, metrics, metrics.pop("goodness", 0.0))
