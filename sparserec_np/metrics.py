@@ -109,7 +109,7 @@ def evaluate(
     users : CSR array (n_users, dim), float32, or callable
         Embedding table of the users; or what makes such rows, a block of users at a time, of their row
         numbers.
-    items : CSR array (n_items, dim), float32
+    items : CSR array (n_items, dim), float32, or SparseTable
         Embedding table of the items.
     train : CSR array (n_users, n_items) or None
         Items that are no candidates; None to rank them all.

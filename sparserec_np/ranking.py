@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from sparserec_np.errors import DataError, SettingError
-from sparserec_np.kernels.ranking import LANES, rank_rows, spread_rows
+from sparserec_np.kernels.ranking import LANES, measure_rows, rank_rows, spread_rows
 from sparserec_np.kernels.workers import Workers
+from sparserec_np.tables import SparseTable, column_dtype
 
 # A block of users holds at most so many numbers, of their vectors and of their lists,
 _BLOCK_ENTRIES = 1 << 22
@@ -75,10 +76,10 @@ class Ranker:
         dim: int,
         item_bias: ArrayLike | None = None,
     ) -> None:
-        # The one dtype each that the kernels are compiled for.
+        # The one dtype each that the kernels are compiled for, but for tables wider than any model's.
         self.table = (
             np.asarray(indptr, np.int64),
-            np.asarray(columns, np.int32),
+            np.asarray(columns, column_dtype(dim)),
             np.asarray(values, np.float32),
         )
         self.dim = dim
@@ -95,11 +96,10 @@ class Ranker:
     def _bounds(self) -> NDArray[np.float64]:
         """Length of each item's row, and a little more: what rounding can add to a score in float32."""
         indptr, _, values = self.table
-        lengths = np.diff(indptr)
-        squares = np.bincount(
-            np.repeat(np.arange(self.n_items), lengths), np.square(values, dtype=np.float64), self.n_items
-        )
-        return np.sqrt(squares) * (1 + (lengths + 4) * float(np.finfo(np.float32).eps))
+        bounds = np.empty(self.n_items, np.float64)
+        measure_rows(indptr, values, bounds)
+        bounds *= 1 + (np.diff(indptr) + 4) * float(np.finfo(np.float32).eps)
+        return bounds
 
     def _likely(self, k: int) -> NDArray[np.int32]:
         """Items of long rows or large bias, of which many are among somebody's best."""
@@ -239,9 +239,10 @@ def rank_blocks(
     """Rank as :func:`rank` does, a block of users at a time; at least one block, be it empty.
 
     ``users`` may also be what makes their embeddings, block by block, of their row numbers; then ``exclude``
-    is needed, which tells how many there are.
+    is needed, which tells how many there are. And ``items`` may be a `SparseTable`.
     """
-    items = as_csr(items, "items")
+    if not isinstance(items, SparseTable):
+        items = as_csr(items, "items")
     n_items, dim = items.shape
     represent: Represent | None = users if callable(users) else None
     if represent is None:

@@ -17,7 +17,8 @@ from scipy import sparse
 
 from sparserec_np.exploration.selection import largest
 from sparserec_np.kernels.embedding import combine_rows
-from sparserec_np.kernels.pairs import deal_out
+from sparserec_np.kernels.pairs import users_by_item
+from sparserec_np.kernels.replacing import replace_entries
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.tables import SparseTable, column_dtype, index_dtype, unsigned
 
@@ -26,7 +27,7 @@ DENSE_LIMIT = 1 << 26
 #: Numbers in the dense factors of the core.
 CORE_SIZE = 1 << 23
 #: Numbers in the dense rows of a block.
-BLOCK_SIZE = 1 << 21
+BLOCK_SIZE = 1 << 19
 
 Floats = npt.NDArray[np.float32]
 # Makes the values of the rows start to stop, and how much each entry matters; both (stop - start, dim).
@@ -146,7 +147,9 @@ def strongest_table(
         out = places[~stays]
         keep = np.ones(done, dtype=bool)
         keep[out] = False
-        columns, data = columns[keep], data[keep]
+        for array in (columns, data):
+            replace_entries(keep, out[:0], array.dtype.type(0), array)
+            array.resize(n, refcheck=False)  # in place; nothing else looks at it yet
         indptr -= np.searchsorted(out, indptr).astype(index)
     return SparseTable(indptr, columns, data, dim)
 

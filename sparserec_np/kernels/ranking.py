@@ -119,7 +119,7 @@ def rank_rows(
         For every row the items that are no candidates, as CSR, ascending within a row.
     items : (m,) int32
         The items to rank, ascending.
-    item_indptr, item_columns, item_values : (n_items + 1,) int64, (nnz,) int32, (nnz,) float32
+    item_indptr, item_columns, item_values : (n_items + 1,) int64, (nnz,) uint16, (nnz,) float32
         Item table as CSR, columns ascending within a row; finite, or an item is nobody's candidate.
     item_bias : (n_items,) float32
         Added to everybody's scores; zeros where the model has none.
@@ -199,6 +199,16 @@ def rank_rows(
                         threshold[lane] = scores[person, 0]
         for lane in range(n):
             _put_in_order(scores[group[lane]], ids[group[lane]], counts[group[lane]])
+
+
+@njit(cache=True, nogil=True)
+def measure_rows(indptr, values, out):
+    """Write the length of each row of a CSR table into ``out``, (n_rows,) float64."""
+    for row in range(len(out)):
+        square = 0.0
+        for entry in range(indptr[row], indptr[row + 1]):
+            square += np.float64(values[entry]) * np.float64(values[entry])
+        out[row] = np.sqrt(square)
 
 
 @njit(cache=True, nogil=True)

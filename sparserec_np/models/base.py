@@ -301,7 +301,7 @@ class SparseRecommender(Answers, Estimator):
         """Measure users and items on the hold-out; name as ``"goodness"`` the metric to improve."""
         measured = metrics.evaluate(
             represent,
-            items.to_scipy(),
+            items,
             train.user_items,
             held_out.user_items,
             VALIDATION_K,

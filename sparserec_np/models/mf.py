@@ -156,8 +156,10 @@ class SparseMF(SparseRecommender):  # noqa: D101
             return super()._validate(represent, items, train, held_out, workers, item_bias)
         baseline = RatingBaseline.of(train)
         pairs = held_out.user_items
-        rows = np.repeat(np.arange(held_out.n_users), np.diff(pairs.indptr))
-        users = SparseTable.from_scipy(represent(np.arange(held_out.n_users)))
+        lengths = np.diff(pairs.indptr)
+        givers = np.flatnonzero(lengths)
+        rows = np.repeat(np.arange(len(givers)), lengths[givers])
+        users = SparseTable.from_scipy(represent(givers))
         predicted = baseline.predict(held_out) + _pair_scores(users, items, rows, pairs.indices)
         measured = super()._validate(represent, items, train, held_out, workers, baseline.item_bias)
         rmse = metrics.rmse(pairs.data, predicted)

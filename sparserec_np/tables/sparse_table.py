@@ -132,6 +132,14 @@ class SparseTable:
         indices = self.indices.astype(self.indptr.dtype, copy=False)
         return sparse.csr_array((self.data, indices, self.indptr), shape=self.shape, copy=False)
 
+    def take(self, rows: npt.NDArray[Any]) -> SparseTable:
+        """Return a table of copies of some rows, in the order given."""
+        starts, lengths = self.indptr[rows], self.indptr[rows + 1] - self.indptr[rows]
+        indptr = np.zeros(len(rows) + 1, dtype=self.indptr.dtype)
+        np.cumsum(lengths, out=indptr[1:])
+        entries = np.arange(indptr[-1]) + np.repeat(starts - indptr[:-1], lengths)
+        return SparseTable(indptr, self.indices[entries], self.data[entries], self.dim)
+
     def positions(self) -> IntArray:
         """``row · dim + column`` of every stored entry, ascending; int64 (nnz,)."""
         rows = np.repeat(np.arange(self.n_rows, dtype=np.int64), np.diff(self.indptr))

@@ -183,3 +183,15 @@ def test_a_gradient_as_scipy_array_names_the_right_entries():
     found = gradient.to_scipy(table)
     assert found.shape == table.shape
     np.testing.assert_array_equal(found.toarray(), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rows", [[], [3], [4, 0, 0, 2]])
+def test_rows_are_taken_in_the_order_given(rows, dtype):
+    table = random_table(5, 7, 0.4, dtype=dtype)
+    taken = table.take(np.array(rows, dtype=np.int64))
+    taken.check()
+    np.testing.assert_array_equal(dense(taken), dense(table)[rows])
+    assert taken.data.dtype == dtype
+    taken.data[:] = 0
+    assert np.count_nonzero(table.data) == table.nnz
