@@ -72,7 +72,8 @@ def split_random(
         spared = rng.choice(len(lengths), len(lengths) - n_users, replace=False)
         n_held[spared] = 0
     n = interactions.n_interactions
-    order = np.arange(n, dtype=np.int32 if n <= np.iinfo(np.int32).max else np.int64)
+    kind: Any = np.int32 if n <= np.iinfo(np.int32).max else np.int64
+    order = np.arange(n, dtype=kind)
     rng.shuffle(order)
     return _hold_out_last(interactions, order, n_held, allow_unknown)
 

@@ -1,9 +1,10 @@
 """Starting tables that are too large to be held dense: factorise a core, fold the others in block by block.
 
 The most frequent users and items make the core, which is factorised as a whole. Every user is then
-described by the core items of their history, and every item by the stored entries of its users. The dense
-rows of a block live until the strongest of their entries are taken; the blocks are gone through twice, first
-to count how strong their entries are and then to take them, so that nothing but the table is kept.
+described by the core items of their history, and every item by the stored entries of its users; what is not
+stored takes its part of an item away, which the ways to start make good for. The dense rows of a block live
+until the strongest of their entries are taken; the blocks are gone through twice, first to count how strong
+their entries are and then to take them, so that nothing but the table is kept.
 """
 
 from __future__ import annotations
@@ -230,46 +231,64 @@ class UserBlocks:
         return np.asarray(histories @ self._factors, dtype=np.float32)
 
 
-class ItemBlocks:
-    """What the users of items sum up to, by the stored entries of a user table.
+class NeighbourBlocks:
+    """What the neighbours of rows sum up to, by the stored entries of a table with a row for each neighbour.
 
     Parameters
     ----------
-    user_items : csr_array (n_users, n_items)
-        Interactions.
-    users : SparseTable
-        A row for each user.
-    weights : float array (n_users,)
-        How much each user counts.
+    indptr, neighbours : int arrays (n_rows + 1,), (nnz,)
+        Row ``r`` has the neighbours ``neighbours[indptr[r]:indptr[r + 1]]``: a user the items of a history,
+        an item the users who have it.
+    table : SparseTable
+        A row for each neighbour.
+    weights : float array (table.n_rows,)
+        How much each neighbour counts.
     workers : Workers
     """
 
     def __init__(
         self,
-        user_items: sparse.csr_array,
-        users: SparseTable,
+        indptr: npt.NDArray[Any],
+        neighbours: npt.NDArray[Any],
+        table: SparseTable,
         weights: npt.NDArray[Any],
         workers: Workers,
     ) -> None:
-        n_users, n_items = user_items.shape
-        self._users, self._workers = users, workers
+        self._indptr, self._neighbours = indptr, neighbours
+        self._table, self._workers = table, workers
         self._weights = weights.astype(np.float32)
-        self._indptr = np.zeros(n_items + 1, dtype=np.int64)
-        np.cumsum(np.bincount(user_items.indices, minlength=n_items), out=self._indptr[1:])
-        self._members = np.empty(user_items.nnz, dtype=np.int32)
-        numbers = np.repeat(np.arange(n_users, dtype=np.int32), np.diff(user_items.indptr))
-        deal_out(user_items.indices, numbers, self._indptr[:-1].copy(), self._members)
 
     def __call__(self, start: int, stop: int) -> Floats:
-        """Sum up the users of the items ``start`` to ``stop``; float32 (stop - start, dim)."""
-        indptr = self._indptr[start : stop + 1]
-        members = self._members[indptr[0] : indptr[-1]]
-        out = np.zeros((stop - start, self._users.dim), dtype=np.float32)
+        """Sum up the neighbours of the rows ``start`` to ``stop``; float32 (stop - start, dim)."""
+        indptr = self._indptr[start : stop + 1].astype(np.int64)
+        neighbours = self._neighbours[indptr[0] : indptr[-1]].astype(np.int32)
+        out = np.zeros((stop - start, self._table.dim), dtype=np.float32)
         self._workers.run(
-            combine_rows, stop - start, *self._users.arrays,
-            unsigned(indptr - indptr[0]), unsigned(members), self._weights[members], out,
+            combine_rows, stop - start, *self._table.arrays,
+            unsigned(indptr - indptr[0]), unsigned(neighbours), self._weights[neighbours], out,
         )  # fmt: skip
         return out
+
+    def of(self, rows: npt.NDArray[np.int64]) -> Floats:
+        """Sum up the neighbours of some rows, ascending; float32 (len(rows), dim)."""
+        dim = self._table.dim
+        out = np.empty((len(rows), dim), dtype=np.float32)
+        for start, stop in blocks_of(len(self._indptr) - 1, dim):
+            first, last = np.searchsorted(rows, [start, stop])
+            if first < last:
+                out[first:last] = self(start, stop)[rows[first:last] - start]
+        return out
+
+
+def users_of_items(user_items: sparse.csr_array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """List the users of each item: row pointers (n_items + 1,) and users (nnz,), ascending for each."""
+    n_users, n_items = user_items.shape
+    indptr = np.zeros(n_items + 1, dtype=np.int64)
+    np.cumsum(np.bincount(user_items.indices, minlength=n_items), out=indptr[1:])
+    users = np.empty(user_items.nnz, dtype=np.int32)
+    numbers = np.repeat(np.arange(n_users, dtype=np.int32), np.diff(user_items.indptr))
+    users_by_item(numbers, user_items.indices, indptr[:-1].copy(), users)
+    return indptr, users
 
 
 def gram(table: SparseTable) -> Floats:

@@ -10,7 +10,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from sparserec_np.exploration.blockwise import Core, ItemBlocks, UserBlocks, gram, is_large, strongest_table
+from sparserec_np.exploration.blockwise import (
+    Core,
+    NeighbourBlocks,
+    UserBlocks,
+    gram,
+    is_large,
+    strongest_table,
+    users_of_items,
+)
 from sparserec_np.exploration.masks import normalised_interactions, strongest_entries, unit_rows
 from sparserec_np.exploration.spectral import spectral_factors
 from sparserec_np.kernels.workers import Workers
@@ -21,6 +29,9 @@ _ROUNDS = 5
 # Rows compete for entries by the share that a column has in them, times this power of their interactions:
 # an entry of a popular item serves more people, but no row should starve.
 _POPULARITY_POWER = 0.25
+
+# Makes dense rows, (stop - start, dim), of the rows start to stop.
+Sums = Callable[[int, int], npt.NDArray[np.float32]]
 
 
 def nmf_factors(
@@ -148,22 +159,39 @@ def _folded_tables(
     rng: np.random.Generator,
     workers: Workers,
 ) -> tuple[SparseTable, SparseTable]:
-    """Factorise the core; fold all users into its items, and all items into the users' entries."""
+    """Factorise the core; fold all users into its items, and all items into the users' entries.
+
+    And both once more, each into all entries of the other: the factors that were cut to these entries are
+    then what fits others of the kind.
+    """
+    # A row's own number of interactions scales what is scaled to length 1 later.
+    weights = [np.maximum(degree, 1.0) ** -0.5 for degree in degrees]
+    by_user, by_item = (user_items.indptr, user_items.indices), users_of_items(user_items)
+
+    def fold_users(sums: Sums, inner: npt.NDArray[np.float32]) -> SparseTable:
+        return _strongest_rows(sums, inner, dim, budget[0], degrees[0], rng)
+
+    def fold_items(users: SparseTable) -> SparseTable:
+        sums = NeighbourBlocks(*by_item, users, weights[0], workers)
+        return _strongest_rows(sums, gram(users), dim, budget[1], degrees[1], rng)
+
     core = Core(user_items, dim)
     _, factors = nmf_factors(core.user_items, dim, rng)
-    # A user's own number of interactions scales a row that is scaled to length 1 later.
-    sums: Any = UserBlocks(user_items, core.items, factors, np.maximum(degrees[1], 1.0) ** -0.5)
-    inner = factors.T @ factors
-    users = _strongest_rows(sums, inner, dim, budget[0], degrees[0], rng)
-    sums = ItemBlocks(user_items, users, np.maximum(degrees[0], 1.0) ** -0.5, workers)
-    items = _strongest_rows(sums, gram(users), dim, budget[1], degrees[1], rng)
+    # Of each table there is one at a time.
+    users = fold_users(UserBlocks(user_items, core.items, factors, weights[1]), factors.T @ factors)
+    del core, factors
+    items = fold_items(users)
+    del users
+    users = fold_users(NeighbourBlocks(*by_user, items, weights[1], workers), gram(items))
+    del items
+    items = fold_items(users)
     _start_zeros(users, rng)
     _start_zeros(items, rng)
     return users, items
 
 
 def _strongest_rows(
-    sums: Callable[[int, int], npt.NDArray[np.float32]],
+    sums: Sums,
     inner: npt.NDArray[np.float32],
     dim: int,
     n: int,

@@ -13,7 +13,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from sparserec_np.exploration.blockwise import Core, ItemBlocks, UserBlocks, gram, is_large, strongest_table
+from sparserec_np.exploration.blockwise import (
+    Core,
+    NeighbourBlocks,
+    UserBlocks,
+    is_large,
+    strongest_table,
+    users_of_items,
+)
 from sparserec_np.exploration.masks import normalised_interactions, strongest_entries, unit_rows
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.tables import SparseTable
@@ -24,7 +31,7 @@ _ROTATION_ROUNDS = 25
 # Popularity enters an item's row with this power: items of the same direction rank by it.
 _POPULARITY_POWER = 0.4
 # Keeps columns that few users have entries in from being blown up when items are folded in.
-_RIDGE = 1e-2
+_RIDGE = 1e-3
 
 
 def singular_items(
@@ -161,18 +168,15 @@ def _folded_tables(
     """Do the same from singular vectors of the core, which users and then items are folded into.
 
     With ``P = X V`` for all users the item factors are ``Xᵀ P (Pᵀ P)⁻¹``: exactly ``V`` where these are
-    singular vectors of all, rotated or not. ``P`` is kept as the strongest entries of its rows of length 1.
+    singular vectors of all, rotated or not. But ``P`` is kept as the strongest entries of its rows of length
+    1, so that the last factor is the one with which ``Xᵀ P`` comes closest to ``V`` for the core items.
     """
     n_users, n_items = user_items.shape
     of_user = np.diff(user_items.indptr)
     of_item = np.bincount(user_items.indices, minlength=n_items).astype(np.float32)
     core = Core(user_items, dim)
-    people_of = UserBlocks(
-        user_items,
-        core.items,
-        spectral_factors(core.user_items, dim, rng),
-        np.maximum(of_item, 1) ** -0.5,
-    )
+    factors = spectral_factors(core.user_items, dim, rng)
+    people_of = UserBlocks(user_items, core.items, factors, np.maximum(of_item, 1) ** -0.5)
 
     def people(start: int, stop: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         rows = unit_rows(people_of(start, stop))
@@ -181,10 +185,8 @@ def _folded_tables(
     # Items are known by their users' entries, so that these are needed where none is to be kept.
     n_kept = budget[0] or min(budget[1], n_users * dim)
     users = strongest_table(people, (n_users, dim), n_kept, of_user > 0, rng)
-    inner = gram(users)
-    inner[np.diag_indices(dim)] += np.float32(_RIDGE) * np.trace(inner) / dim
-    solve = np.linalg.inv(inner.astype(np.float64)).astype(np.float32)
-    sums = ItemBlocks(user_items, users, np.maximum(of_user, 1.0) ** -0.5, workers)
+    sums = NeighbourBlocks(*users_of_items(user_items), users, np.maximum(of_user, 1.0) ** -0.5, workers)
+    solve = _fitting_map(sums.of(core.items), factors)
 
     def items_of(start: int, stop: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         rows = sums(start, stop) @ solve
@@ -195,3 +197,11 @@ def _folded_tables(
     if not budget[0]:
         users = SparseTable.from_positions(np.empty(0, dtype=np.int64), (n_users, dim))
     return users, items
+
+
+def _fitting_map(given: npt.NDArray[np.float32], wanted: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Matrix with which ``given`` comes closest to ``wanted``, by ridge regression; (dim, dim)."""
+    inner = (given.T @ given).astype(np.float64)
+    ridge = _RIDGE * np.trace(inner) / len(inner)
+    inner[np.diag_indices(len(inner))] += max(ridge, np.finfo(np.float32).tiny)
+    return np.linalg.solve(inner, (given.T @ wanted).astype(np.float64)).astype(np.float32)

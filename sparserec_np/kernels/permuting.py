@@ -20,7 +20,7 @@ _ROUNDS = 6  # even, so that both halves have their widths again
 
 @njit(cache=True, nogil=True)
 def permute(key, n, start, out):
-    """Write the numbers at the places from ``start`` on, in the random order of 0 … n - 1 that ``key`` names."""
+    """Write what stands from place ``start`` on, in the random order of 0 … n - 1 that ``key`` names."""
     n, key = _u(n), _u(key)
     bits = _u(2)  # for either half to have one
     while n > _1 << bits:
