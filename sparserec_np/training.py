@@ -36,13 +36,13 @@ class Side:
         The table and its probe accumulators.
     optimizer : Optimizer
         Its optimizer.
-    importance : float array (n_rows,)
-        Weight of each row when probe rows are sampled.
+    degrees : int array (n_rows,)
+        Interactions of each row.
     """
 
     parameter: Parameter
     optimizer: Optimizer
-    importance: npt.NDArray[Any]
+    degrees: npt.NDArray[Any]
 
     def explore(self, share: float) -> int:
         """Replace a share of the stored entries; returns how many were."""
@@ -208,7 +208,8 @@ class Trainer:
             # Beyond a few megabytes in proportion to what is stored, however wide the table is.
             most = max(_PROBE_NUMBERS, table.nnz // 2) // table.dim
             n = max(1, min(round(self.probe_fraction * table.n_rows), most))
-            draw_probes(side.parameter, side.importance, n, self.rng)
+            # The square root evens out a long tail: frequent rows first, rare ones not never.
+            draw_probes(side.parameter, np.sqrt(side.degrees), n, self.rng)
 
     def _drop_probes(self) -> None:
         for side in self.sides:

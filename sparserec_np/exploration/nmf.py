@@ -128,7 +128,10 @@ def nmf_tables(
     # With more than one BLAS thread the factors' last bits would depend on the number of threads.
     with threadpool_limits(1):
         if is_large(user_items.shape, dim):
-            return _folded_tables(user_items, dim, budget, degrees, rng, workers)
+            tables = _folded_tables(user_items, dim, budget, degrees, rng, workers)
+            for table in tables:
+                _start_zeros(table, rng)
+            return tables
         return _whole_tables(user_items, dim, budget, degrees, rng)
 
 
@@ -184,10 +187,7 @@ def _folded_tables(
     del users
     users = fold_users(NeighbourBlocks(*by_user, items, weights[1], workers), gram(items))
     del items
-    items = fold_items(users)
-    _start_zeros(users, rng)
-    _start_zeros(items, rng)
-    return users, items
+    return users, fold_items(users)
 
 
 def _strongest_rows(

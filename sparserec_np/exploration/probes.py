@@ -43,10 +43,6 @@ def sample_rows(importance: npt.NDArray[Any], n: int, rng: np.random.Generator) 
 def draw_probes(parameter: Parameter, importance: npt.NDArray[Any], n: int, rng: np.random.Generator) -> None:
     """Give ``n`` newly sampled rows of a parameter accumulators that start at 0, and take all others'."""
     rows = sample_rows(importance, n, rng)
-    parameter.slots.fill(-1)
+    parameter.clear_probes()
     parameter.slots[rows] = np.arange(len(rows), dtype=np.int32)
-    if parameter.accumulators.shape[0] == len(rows):
-        parameter.accumulators.fill(0)
-    else:
-        shape = (len(rows), parameter.table.dim)
-        parameter.accumulators = np.zeros(shape, dtype=parameter.table.data.dtype)
+    parameter.accumulators = np.zeros((len(rows), parameter.table.dim), dtype=parameter.table.data.dtype)

@@ -63,8 +63,8 @@ def replace(parameter: Parameter, n: int) -> Replacement:
     Parameters
     ----------
     parameter : Parameter
-        Its table is changed in place: kept entries keep their values, grown ones start at 0. The
-        accumulators of its probe rows are used up.
+        Its table is changed in place: kept entries keep their values, grown ones start at 0. It has no
+        probe rows any more, their accumulators are used up.
     n : int
         How many entries to replace. Fewer are where fewer inactive entries have a gradient: an entry that
         no example asked for is no better than the one it would push out.
@@ -77,11 +77,14 @@ def replace(parameter: Parameter, n: int) -> Replacement:
     scores = judge_inactive(parameter)
     n = min(n, table.nnz, int(np.count_nonzero(scores)))
     chosen = mark_largest(scores.reshape(-1), n).reshape(scores.shape)
+    slots = parameter.slots
+    del scores
+    parameter.clear_probes()
     kept = mark_smallest(table.data, n)
     np.logical_not(kept, out=kept)
     done = Replacement(kept, np.empty(n, dtype=table.indptr.dtype))
     columns = np.empty(n, dtype=table.indices.dtype)
-    place_grown(table.indptr, table.indices, kept, parameter.slots, chosen, done.grown, columns)
+    place_grown(table.indptr, table.indices, kept, slots, chosen, done.grown, columns)
     done.carry(table.data, 0)
     done.carry(table.indices, 0)
     table.indices[done.grown] = columns

@@ -144,12 +144,8 @@ def build_trainer(
         optimizer = OPTIMIZERS[settings["optimizer"]](
             parameter, settings["learning_rate"], settings["regularization"]
         )
-        # The square root evens out a long tail: frequent rows first, rare ones not never.
-        sides.append(Side(parameter, optimizer, np.sqrt(degree)))
-    negatives = n_negatives(settings, loss)
-    # Where an example has few pairs, what each row of a step costs beside them is shared by more examples.
-    largest, neighbours = (16384, 4) if negatives == 1 else (8192, 1)
-    batch_size = settings["batch_size"] or min(max(user_items.nnz // 64, 1024), largest)
+        sides.append(Side(parameter, optimizer, degree.astype(np.int32)))
+    batch_size = settings["batch_size"] or min(max(user_items.nnz // 64, 1024), 8192)
     steps = math.ceil(user_items.nnz / batch_size)
     users, items = sides
     assert items is not None

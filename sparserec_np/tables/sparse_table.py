@@ -13,6 +13,9 @@ from scipy import sparse
 from sparserec_np.errors import SettingError
 from sparserec_np.kernels.grouping import add_runs, merge_rows
 
+# Values that are looked at in float64 at a time.
+_PART = 1 << 22
+
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.signedinteger[Any]]
 
@@ -153,7 +156,8 @@ class SparseTable:
 
     def rescale(self, length: float) -> None:
         """Multiply all values, in place, so that the root mean square length of the rows is ``length``."""
-        square = float(np.sum(self.data.astype(np.float64) ** 2)) / self.n_rows
+        parts = (self.data[start : start + _PART] for start in range(0, self.nnz, _PART))
+        square = sum(float(np.sum(part.astype(np.float64) ** 2)) for part in parts) / self.n_rows
         if square > 0:
             self.data *= self.data.dtype.type(length / np.sqrt(square))
 
