@@ -173,6 +173,7 @@ class Trainer:
         loss, gradients = self._differentiate(users, items, weights)
         for side, gradient in zip(self.sides, gradients, strict=True):
             side.optimizer.step(gradient)
+        del gradients, gradient  # exploring needs the memory
 
         if explores:
             share = self.schedule.share(self.step)

@@ -30,6 +30,10 @@ Validate = Callable[[SparseTable | None, SparseTable], Record]
 # Share of the training after which the mask is left alone; RigL stops at three quarters, too.
 _EXPLORATION_END = 0.75
 
+# Most interactions of a batch by default; with few pairs for each, most stored entries of as many rows.
+_BATCH_SIZE = 8192
+_BATCH_ENTRIES = 1 << 20
+
 
 @dataclass
 class Outcome:
@@ -145,7 +149,8 @@ def build_trainer(
             parameter, settings["learning_rate"], settings["regularization"]
         )
         sides.append(Side(parameter, optimizer, degree.astype(np.int32)))
-    batch_size = settings["batch_size"] or min(max(user_items.nnz // 64, 1024), 8192)
+    negatives = n_negatives(settings, loss)
+    batch_size = settings["batch_size"] or _batch_size(user_items.nnz, negatives, tables)
     steps = math.ceil(user_items.nnz / batch_size)
     users, items = sides
     assert items is not None
@@ -169,6 +174,20 @@ def build_trainer(
         distillation=distillation,
         neighbours=neighbours,
     )
+
+
+def _batch_size(n_interactions: int, negatives: int, tables: tuple[SparseTable, SparseTable]) -> int:
+    """Interactions per step: a share of all, so that rows occur in a batch as often however many there are.
+
+    A row's gradient is then made and applied as often in an epoch on large data as on small, and the cost of
+    an interaction is the same. But a batch must not need memory to speak of.
+    """
+    largest = _BATCH_SIZE
+    if negatives <= 1:
+        # Few pairs; what is held for each is as much as its rows have entries.
+        nnz, n_rows = sum(table.nnz for table in tables), sum(table.n_rows for table in tables)
+        largest = max(largest, _BATCH_ENTRIES // max(8, nnz // n_rows))
+    return min(max(n_interactions // 64, 1024), largest)
 
 
 def run_epochs(

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -7,6 +9,8 @@ from sparserec_np import Interactions, SparseBPR, SparseGraph, SparseMF, load
 from sparserec_np.autograd import maximum, total
 from sparserec_np.data import make_interactions
 from sparserec_np.errors import DataError, NotFittedError, SettingError
+from sparserec_np.models import base, fitting
+from sparserec_np.tables import SparseTable
 
 ESTIMATORS = [SparseBPR, SparseGraph, SparseMF]
 QUICK = {
@@ -208,6 +212,68 @@ def test_refit_trains_on_everything_for_as_many_epochs(tastes):
     assert model.validation_  # still known
     plain = SparseBPR(**QUICK | {"refit": False}).fit(tastes)
     assert not same_tables(model, plain)
+
+
+def test_no_table_is_copied_where_everything_is_trained_on_again(tastes, monkeypatch):
+    expected = SparseBPR(**QUICK | {"refit": True}).fit(tastes)
+    monkeypatch.setattr(SparseTable, "copy", lambda table: pytest.fail("a table was copied"))
+    assert same_tables(expected, SparseBPR(**QUICK | {"refit": True}).fit(tastes))
+
+
+def test_smaller_steps_are_tried_from_the_same_start(tastes, monkeypatch):
+    tried = []
+    train = SparseBPR._train
+
+    def no_epoch_helps(self, settings, *rest):
+        start = rest[-1]
+        tried.append((settings["learning_rate"], [table.data.tobytes() for table in start]))
+        outcome = train(self, settings, *rest)
+        outcome.epoch = 0
+        return outcome
+
+    monkeypatch.setattr(SparseBPR, "_train", no_epoch_helps)
+    SparseBPR(**QUICK | {"refit": False, "learning_rate": 0.4, "width": None}).fit(tastes)
+    assert [rate for rate, _ in tried] == [0.4, 0.1, 0.025]
+    assert tried[0][1] == tried[1][1] == tried[2][1]
+
+
+def test_the_width_is_the_same_where_no_two_starts_have_room(tastes, monkeypatch):
+    settings = QUICK | {"dim": 4, "density": 0.3, "width": None}
+    monkeypatch.setattr(
+        SparseBPR, "_validate", lambda self, represent, items, *rest: {"goodness": -abs(items.dim - 8.0)}
+    )
+    usual = SparseBPR(**settings).fit(tastes)
+    monkeypatch.setattr(base, "is_large", lambda shape, width: True)
+    large = SparseBPR(**settings).fit(tastes)
+    assert usual.width_ == large.width_ == 8
+    assert usual.nnz_ == large.nnz_
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_interactions_held_out_are_not_written_to(tastes, weighted):
+    matrix = tastes.user_items.copy()
+    if weighted:
+        matrix.data[:] = 1 + np.arange(matrix.nnz) % 3
+    data = Interactions.from_matrix(matrix)
+    data.user_items.data.flags.writeable = False
+    model = SparseBPR(**QUICK | {"early_stopping": 2})
+    model.settings_ = model._settings_for("few")
+    train, held_out = model._split(data, np.random.SeedSequence(0))
+    assert np.shares_memory(train.user_items.data, data.user_items.data) == (not weighted)
+    together = train.user_items + held_out.user_items
+    assert (together != data.user_items).nnz == 0
+    model.fit(data)
+
+
+def test_rows_occur_in_a_batch_as_often_however_many_there_are():
+    def size(n_interactions, negatives, n_rows=100_000, nnz=640_000):
+        halves = [SimpleNamespace(nnz=nnz // 2, n_rows=n_rows // 2)] * 2
+        return fitting._batch_size(n_interactions, negatives, halves)
+
+    assert [size(n, 1) for n in (1_000, 640_000, 6_400_000)] == [1024, 10_000, 100_000]
+    assert size(10**9, 1) == 1 << 17  # a million entries, of eight in a row or fewer
+    assert size(10**9, 1, nnz=6_400_000) == (1 << 20) // 64
+    assert [size(10**9, negatives) for negatives in (2, 32, 64)] == [8192] * 3
 
 
 def test_without_early_stopping_everything_is_trained_on_for_all_epochs(tastes):
