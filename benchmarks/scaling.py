@@ -5,9 +5,9 @@
 
 Generated interactions, 25 a user and 40 an item however many there are, so that the tables grow with them. A
 fresh process for each size trains BPR with one negative. Seconds are those that the processor worked, all
-threads together, so that they tell of the work and not of what else the machine did; of the fastest of three
-epochs, exploration included, the kernels compiled before. Memory is what the peak of the process grew by over the
-loaded interactions and the compiled kernels: the mask, the tables, the optimizer's state, probes, batches.
+threads together: they tell of the work and not of what else the machine did. They are of the fastest of three
+epochs, exploration included, the kernels compiled before. Memory is what the peak of the process grew by
+beyond the loaded interactions and the compiled kernels: mask, tables, optimizer, probes, batches.
 The mask is random unless asked for otherwise; the cost of the others is not that of training.
 """
 
