@@ -18,6 +18,7 @@ from sparserec_np.exploration import CosineSchedule, draw_probes, replace
 from sparserec_np.kernels.draws import take_examples
 from sparserec_np.losses import Loss, bpr, softmax
 from sparserec_np.optim import Optimizer
+from sparserec_np.released import release_memory
 from sparserec_np.sampling import NegativeSampler
 from sparserec_np.scorers import DotScorer, Scorer
 from sparserec_np.tables import SparseTable, TableGradient
@@ -173,9 +174,9 @@ class Trainer:
         loss, gradients = self._differentiate(users, items, weights)
         for side, gradient in zip(self.sides, gradients, strict=True):
             side.optimizer.step(gradient)
-        del gradients, gradient  # exploring needs the memory
-
         if explores:
+            del gradients, gradient
+            release_memory()
             share = self.schedule.share(self.step)
             self.n_replaced += sum(side.explore(share) for side in self.sides)
             self._drop_probes()

@@ -21,6 +21,7 @@ from sparserec_np.kernels.embedding import combine_rows
 from sparserec_np.kernels.pairs import users_by_item
 from sparserec_np.kernels.replacing import replace_entries
 from sparserec_np.kernels.workers import Workers
+from sparserec_np.released import release_memory
 from sparserec_np.tables import SparseTable, column_dtype, index_dtype, unsigned
 
 #: Numbers in both dense tables up to which they are made whole.
@@ -76,6 +77,7 @@ def strongest_table(
     SparseTable
         Exactly ``n`` entries, with the values offered. Of equal scores those that stand first.
     """
+    release_memory()
     n_rows, dim = shape
     blocks = blocks_of(n_rows, dim)
     strength = np.zeros(_N_BINS, dtype=np.int64)

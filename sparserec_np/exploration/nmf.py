@@ -124,7 +124,8 @@ def nmf_tables(
     """
     from threadpoolctl import threadpool_limits
 
-    degrees = (np.diff(user_items.indptr), np.bincount(user_items.indices, minlength=user_items.shape[1]))
+    of_items = np.bincount(user_items.indices, minlength=user_items.shape[1]).astype(np.int32)
+    degrees = np.diff(user_items.indptr), of_items
     # With more than one BLAS thread the factors' last bits would depend on the number of threads.
     with threadpool_limits(1):
         if is_large(user_items.shape, dim):
@@ -168,7 +169,7 @@ def _folded_tables(
     then what fits others of the kind.
     """
     # A row's own number of interactions scales what is scaled to length 1 later.
-    weights = [np.maximum(degree, 1.0) ** -0.5 for degree in degrees]
+    weights = [(np.maximum(degree, 1.0) ** -0.5).astype(np.float32) for degree in degrees]
     by_user, by_item = (user_items.indptr, user_items.indices), users_of_items(user_items)
 
     def fold_users(sums: Sums, inner: npt.NDArray[np.float32]) -> SparseTable:

@@ -19,6 +19,7 @@ from sparserec_np.exploration import MASKS, CosineSchedule, split_budget
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import Loss, squared
 from sparserec_np.optim import OPTIMIZERS
+from sparserec_np.released import release_memory
 from sparserec_np.sampling import NegativeSampler
 from sparserec_np.scorers import Scorer
 from sparserec_np.tables import SparseTable
@@ -94,6 +95,7 @@ def initial_tables(
             )
     tables = MASKS[settings["mask_init"]](user_items, width, budget, rng=rng, workers=workers)
     scorer.prepare(*tables, settings["init_scale"], rng)
+    release_memory()
     return tables
 
 
@@ -267,5 +269,8 @@ def run_epochs(
 
 def _measured(trainer: Trainer, epoch: int, validate: Validate | None) -> Outcome:
     """Measure the tables as they are."""
-    metrics = validate(*trainer.tables) if validate is not None else {}
+    metrics = {}
+    if validate is not None:
+        metrics = validate(*trainer.tables)
+        release_memory()
     return Outcome(None, None, epoch, metrics, metrics.pop("goodness", 0.0))
