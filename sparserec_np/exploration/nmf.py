@@ -26,6 +26,8 @@ from sparserec_np.tables import SparseTable
 
 # From a rotated start the factors are nearly sparse already; more rounds changed no figure in benchmarks.
 _ROUNDS = 5
+# Of rows that are folded into a factor that stays as it is, one by itself.
+_FOLDING_ROUNDS = 2
 # Rows compete for entries by the share that a column has in them, times this power of their interactions:
 # an entry of a popular item serves more people, but no row should starve.
 _POPULARITY_POWER = 0.25
@@ -208,7 +210,7 @@ def _strongest_rows(
     def offer(start: int, stop: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         wanted = sums(start, stop)
         rows = wanted.copy()
-        for _ in range(_ROUNDS):
+        for _ in range(_FOLDING_ROUNDS):
             expected = rows @ inner
             np.maximum(expected, np.finfo(np.float32).tiny, out=expected)
             rows *= wanted
