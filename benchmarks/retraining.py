@@ -52,9 +52,11 @@ def prune_and_retrain(train: Interactions, seed: int, density: float, **changed:
         for data, test in ((part, held_out), (train, None)):
             dense = run(data, test, epochs[0])
             assert dense.users is not None
+            assert dense.items is not None
             sparse = run(data, test, epochs[1], pruned((dense.users, dense.items), density))
             epochs = [dense.epoch, sparse.epoch]
     assert sparse.users is not None
+    assert sparse.items is not None
     return ModelData(
         users=_table_data(sparse.users),
         items=_table_data(sparse.items),
