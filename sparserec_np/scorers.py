@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from sparserec_np.autograd import Var, add_at, dot, lookup, match, propagate, square_lengths
-from sparserec_np.shuffling import RandomOrder, shuffled
+from sparserec_np.shuffling import shuffled
 from sparserec_np.tables import SparseTable
 
 # Enough to know a mean by; more would only cost time.
@@ -36,8 +36,16 @@ class Scorer(Protocol):
     ) -> None:
         """Bring the tables' first values, in place, to the scale that training starts from."""
 
-    def order(self, lengths: Rows, rng: np.random.Generator) -> Rows | RandomOrder:
-        """Put the examples of an epoch in order; user after user has as many as ``lengths`` tells."""
+    def batches(
+        self, lengths: Rows, batch_size: int, neighbours: int, rng: np.random.Generator
+    ) -> Iterator[Rows]:
+        """Deal the examples of an epoch into batches of at most ``batch_size``.
+
+        The examples are numbered user after user, who has as many as ``lengths`` tells. The numbers of a
+        batch are ascending, so that what belongs to one user is looked up together. ``neighbours`` examples
+        in a row go into the same batch, or more. Nothing is drawn from ``rng`` after the first batch, for the
+        others may be dealt while that one is trained on.
+        """
 
     def __call__(
         self,
@@ -65,9 +73,22 @@ class DotScorer:
         users.rescale(init_scale)
         items.rescale(init_scale)
 
-    def order(self, lengths: Rows, rng: np.random.Generator) -> Rows | RandomOrder:
-        """Shuffle the examples."""
-        return shuffled(int(lengths.sum()), rng)
+    def batches(
+        self, lengths: Rows, batch_size: int, neighbours: int, rng: np.random.Generator
+    ) -> Iterator[Rows]:
+        """Shuffle groups of ``neighbours`` examples, cut elsewhere in every epoch."""
+        n = int(lengths.sum())
+        size = min(neighbours, batch_size)
+        shift = int(rng.integers(size))
+        n_groups = -(-(n + shift) // size) if n else 0
+        order = shuffled(n_groups, rng)
+        kind: Any = np.int32 if n + size <= np.iinfo(np.int32).max else np.int64
+        step = batch_size // size
+        for start in range(0, n_groups, step):
+            firsts: Rows = np.sort(order[start : start + step]).astype(kind, copy=False) * size - shift
+            numbers = np.add.outer(firsts, np.arange(size, dtype=kind)).reshape(-1)
+            # The first group may begin before the first example, and the last one end after the last.
+            yield numbers[max(0, -int(firsts[0])) : len(numbers) - max(0, int(firsts[-1]) + size - n)]
 
     def __call__(
         self,

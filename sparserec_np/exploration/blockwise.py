@@ -18,7 +18,7 @@ from scipy import sparse
 
 from sparserec_np.exploration.selection import largest
 from sparserec_np.kernels.embedding import combine_rows
-from sparserec_np.kernels.pairs import users_by_item
+from sparserec_np.kernels.pairs import deal_out
 from sparserec_np.kernels.replacing import replace_entries
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.released import release_memory
@@ -289,7 +289,7 @@ def users_of_items(user_items: sparse.csr_array) -> tuple[npt.NDArray[np.int64],
     np.cumsum(np.bincount(user_items.indices, minlength=n_items), out=indptr[1:])
     users = np.empty(user_items.nnz, dtype=np.int32)
     numbers = np.repeat(np.arange(n_users, dtype=np.int32), np.diff(user_items.indptr))
-    users_by_item(numbers, user_items.indices, indptr[:-1].copy(), users)
+    deal_out(user_items.indices, numbers, indptr[:-1].copy(), users)
     return indptr, users
 
 

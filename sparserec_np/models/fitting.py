@@ -152,6 +152,8 @@ def build_trainer(
         )
         sides.append(Side(parameter, optimizer, degree.astype(np.int32)))
     negatives = n_negatives(settings, loss)
+    # Where an example has few pairs, what each row of a step costs beside them is shared by more examples.
+    neighbours = 4 if negatives == 1 else 1
     batch_size = settings["batch_size"] or _batch_size(user_items.nnz, negatives, tables)
     steps = math.ceil(user_items.nnz / batch_size)
     users, items = sides
