@@ -14,6 +14,7 @@ from sparserec_np.data import Interactions
 from sparserec_np.exploration import largest, split_budget
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import LOSSES
+from sparserec_np.models.base import amount_of
 from sparserec_np.models.fitting import Outcome, Record, build_trainer, run_epochs
 from sparserec_np.optim import OPTIMIZERS
 from sparserec_np.runtime import ModelData, TableData
@@ -44,7 +45,7 @@ def prune_and_retrain(train: Interactions, seed: int, density: float, **changed:
     Both stages stop early on the hold-out that the estimator would use, and are run again on everything for
     as many epochs.
     """
-    settings = SparseBPR(**changed, grow_by="none", random_state=seed).get_params()
+    settings = SparseBPR(**changed, grow_by="none", random_state=seed).settings_for(amount_of(train))
     part, held_out = validation_split(train, seed)
     with Workers(settings["n_jobs"]) as workers:
         run = partial(_run, settings=settings, seed=seed, workers=workers)

@@ -45,7 +45,7 @@ def made(pairs: sparse.csr_array, settings: dict[str, Any], workers: Workers) ->
 def measure(millions: float, dim: int, density: float, mask: str, threads: int) -> dict[str, Any]:
     """Train for three epochs."""
     model = SparseBPR(loss="bpr", negatives=1, dim=dim, density=density, mask_init=mask, epochs=4)
-    settings = model.get_params()
+    settings = model.settings_for("many")
     pairs = generated(int(millions * 1e6))
     with Workers(threads) as workers:
         made(generated(20_000), settings, workers).run_epoch()  # compiles

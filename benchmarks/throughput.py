@@ -55,7 +55,7 @@ def ours(
     targets = np.ones(pairs.nnz, dtype=np.float32)
     with Workers(threads) as workers:
         trainer = build_trainer(
-            model.get_params(), loss, pairs, targets, np.random.SeedSequence(0), workers, DotScorer()
+            model.settings_for("many"), loss, pairs, targets, np.random.SeedSequence(0), workers, DotScorer()
         )
         trainer.run_epoch()  # compiles
         seconds = []

@@ -100,8 +100,8 @@ class SparseRecommender(Answers, Estimator):
         data = (
             interactions if isinstance(interactions, Interactions) else Interactions.from_matrix(interactions)
         )
-        self.amount_ = _amount(data)
-        self.settings_ = self._settings_for(self.amount_)
+        self.amount_ = amount_of(data)
+        self.settings_ = self.settings_for(self.amount_)
         _check_enough(data, ranks=n_negatives(self.settings_, loss) > 0)
         split_seed, train_seed, refit_seed = _seed_sequence(self.random_state).spawn(3)
         history: list[Record] = []
@@ -322,8 +322,8 @@ class SparseRecommender(Answers, Estimator):
         left_out = {name for name in self.by_amount if settings[name] is None}
         check_settings({k: v for k, v in settings.items() if k not in left_out}, self.losses)
 
-    def _settings_for(self, amount: str) -> dict[str, Any]:
-        """Return all settings, those that are left to the amount of data filled in."""
+    def settings_for(self, amount: str) -> dict[str, Any]:
+        """Return all settings as they are used for one of `AMOUNTS` of data: none is left to it."""
         settings: dict[str, Any] = self.get_params(deep=False)
         for name, choices in self.by_amount.items():
             if settings[name] is None:
@@ -433,7 +433,7 @@ class SparseRecommender(Answers, Estimator):
             )
 
 
-def _amount(data: Interactions) -> str:
+def amount_of(data: Interactions) -> str:
     """Tell which of `AMOUNTS` some interactions are."""
     if data.n_interactions >= _MANY_INTERACTIONS:
         return "many"

@@ -257,7 +257,7 @@ def test_interactions_held_out_are_not_written_to(tastes, weighted):
     data = Interactions.from_matrix(matrix)
     data.user_items.data.flags.writeable = False
     model = SparseBPR(**QUICK | {"early_stopping": 2})
-    model.settings_ = model._settings_for("few")
+    model.settings_ = model.settings_for("few")
     train, held_out = model._split(data, np.random.SeedSequence(0))
     assert np.shares_memory(train.user_items.data, data.user_items.data) == (not weighted)
     together = train.user_items + held_out.user_items
