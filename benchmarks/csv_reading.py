@@ -13,6 +13,7 @@ import argparse
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    if find_spec("pandas") is None:
+        parser.error("this benchmark needs pandas; pip install 'sparserec-np[bench]'")
     result = {}
     for kind in args.kinds:
         result[kind] = measured = measure(args.rows, kind, args.repeats)

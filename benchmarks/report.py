@@ -57,12 +57,12 @@ def write(runs: Sequence[Record], root: Path = ROOT) -> None:
     print("wrote README.md and docs/quality.svg", file=sys.stderr)
 
 
-def between_markers(text: str, new: str) -> str:
+def between_markers(text: str, new: str, start: str = START, end: str = END) -> str:
     """Replace what stands between the markers."""
-    if text.count(START) != 1 or text.count(END) != 1 or text.index(END) < text.index(START):
-        raise SystemExit(f"README.md needs the line {START!r} and after it the line {END!r}, once each")
-    before, rest = text.split(START)
-    return f"{before}{START}\n\n{new}\n\n{END}{rest.split(END)[1]}"
+    if text.count(start) != 1 or text.count(end) != 1 or text.index(end) < text.index(start):
+        raise SystemExit(f"README.md needs the line {start!r} and after it the line {end!r}, once each")
+    before, rest = text.split(start)
+    return f"{before}{start}\n\n{new}\n\n{end}{rest.split(end)[1]}"
 
 
 def section(runs: Sequence[Record]) -> str:

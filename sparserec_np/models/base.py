@@ -38,6 +38,10 @@ from sparserec_np.tables import SparseTable, index_dtype
 VALIDATION_K = 20
 # Enough users to tell epochs apart; more would cost time and training data.
 _VALIDATION_USERS = 10_000
+# Below so many of them the difference between two epochs is mostly chance: epochs are compared by means of
+# several then. On MovieLens 100K, of 943 users, the best single epoch was early, by luck.
+_TELLING_USERS = 2000
+_WINDOW = 5
 
 # Amounts of data that settings may be left to. MovieLens 100K is well below the first limit, Gowalla well
 # above; below both, MovieLens cut to 10 interactions a user wants what Gowalla cut to 5 wants, and MovieLens
@@ -278,8 +282,12 @@ class SparseRecommender(Answers, Estimator):
                 represent = partial(scorer.represent, users, items)
                 return self._validate(represent, items, train, held_out, workers)
 
-        epochs, patience = settings["epochs"], settings["early_stopping"]
-        return run_epochs(trainer, epochs, stop_at, validate, int(patience), on_epoch, keep=not self.refit)
+        epochs, patience = settings["epochs"], int(settings["early_stopping"])
+        few = held_out is not None and np.count_nonzero(np.diff(held_out.user_items.indptr)) < _TELLING_USERS
+        window = _WINDOW if few else 1
+        return run_epochs(
+            trainer, epochs, stop_at, validate, patience, on_epoch, keep=not self.refit, window=window
+        )
 
     def _targets(self, train: Interactions) -> npt.NDArray[np.float32]:
         """Return what the loss is given as the weight of each interaction."""

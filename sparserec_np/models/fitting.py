@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +52,7 @@ class Outcome:
     validation : dict
         Its validation metrics; empty where nothing was validated.
     goodness : float
-        The one of them to improve; larger is better.
+        The one of them to improve, larger is better; a mean over epochs where these are compared by means.
     """
 
     users: SparseTable | None
@@ -202,6 +204,7 @@ def run_epochs(
     patience: int,
     on_epoch: Callable[[Record], None],
     keep: bool = True,
+    window: int = 1,
 ) -> Outcome:
     """Train, validate after every epoch, keep the best tables and stop when they no longer improve.
 
@@ -225,9 +228,13 @@ def run_epochs(
         Called with the record of each epoch.
     keep : bool
         Whether the best tables are wanted. Where only their epoch and their validation are, no copy is made.
+    window : int
+        An epoch counts by the mean of so many, itself and those before it, the start among them: where few
+        people are measured, the best single one is the luckiest.
     """
     keeps = keep and validate is not None
     best = _measured(trainer, 0, validate)
+    latest = deque([best.goodness], maxlen=window)
     if keeps:
         best.keep(*trainer.tables)
     trained = (-math.inf, 0)
@@ -257,6 +264,8 @@ def run_epochs(
         record |= reached.validation
         record["seconds"] = time.perf_counter() - start
         on_epoch(record)
+        latest.append(reached.goodness)
+        reached.goodness = statistics.fmean(latest)
         if reached.goodness >= best.goodness:
             best = reached  # the copies of before are gone before others are made
             if keeps:

@@ -92,7 +92,7 @@ class SparseGraph(SparseRecommender):  # noqa: D101
         "epochs": (40, 30, 15),
         "negatives": (128, 64, 64),
         "init_scale": (3.0, 3.0, 5.0),
-        "early_stopping": (4, 4, 2),
+        "early_stopping": (4, 30, 2),
         "length_power": (0.5, 0.5, 0.0),
         "history_dropout": (0.2, 0.5, 0.0),
     }
