@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ def trained(name: str, fit: Callable[[], Any], folder: Path | None = None) -> An
     folder : path, optional
         By default ``$SPARSEREC_CACHE``, or ``sparserec-benchmarks`` among the temporary files.
     """
+    from sparserec_np.errors import ModelFormatError
     from sparserec_np.runtime import load_model
 
     folder = folder or Path(
@@ -77,9 +79,12 @@ def trained(name: str, fit: Callable[[], Any], folder: Path | None = None) -> An
     )
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.srec"
-    if not path.exists():
-        print(f"training {name}, kept as {path}", file=sys.stderr)
-        fit().save(path)
+    if path.exists():
+        # A file of an earlier version is made anew.
+        with suppress(ModelFormatError):
+            return load_model(path)
+    print(f"training {name}, kept as {path}", file=sys.stderr)
+    fit().save(path)
     return load_model(path)
 
 

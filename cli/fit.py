@@ -205,7 +205,7 @@ def _chosen(report: dict[str, Any]) -> list[tuple[str, str]]:
     }[report["amount"]]
     lines = [f"for {amount}:"]
     for name, value in report["by_amount"].items():
-        word = f"{name} {value:g}"
+        word = f"{name} {value if isinstance(value, str) else format(value, 'g')}"
         if len(lines[-1]) + len(word) > 60:
             lines.append("")
         lines[-1] += f" {word}," if lines[-1] else f"{word},"

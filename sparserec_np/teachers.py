@@ -325,3 +325,5 @@ class TableTeacher:
 
 TEACHERS: dict[str, MakeTeacher] = {"spectral": SpectralTeacher, "ease": EaseTeacher}
 """Teachers by the name that the setting ``teacher`` has for them."""
+NO_TEACHER = "none"
+"""What the setting says where there is to be none, even where the amount of data speaks for one."""

@@ -369,7 +369,7 @@ class SparseRecommender(Answers, Estimator):
             "n_epochs": self.n_epochs_,
             "learning_rate": self.learning_rate_,
             "amount": self.amount_,
-            "by_amount": {name: self.settings_[name] for name in self.by_amount},
+            "by_amount": {name: _plain(self.settings_[name]) for name in self.by_amount},
             "n_interactions": data.n_interactions,
             "validation": self.validation_,
             "baseline": self.baseline_,

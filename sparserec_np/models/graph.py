@@ -31,9 +31,10 @@ class SparseGraph(SparseRecommender):  # noqa: D101
 
     On few interactions a model of this kind learns histories by heart, on many it has too much to learn. So
     some settings are by default what suits the amount of data, ``amount_``: below 200,000 interactions a
-    history drops out in part in training, counts by the square root of its length and the rows are
-    regularized; the more so, and over a table of four times ``dim``, where there are fewer than 12
-    interactions an item, too. See ``by_amount``, and ``settings_`` for what was used.
+    history drops out in part in training, counts by the square root of its length, the rows are regularized
+    and a teacher's scores count a little; where there are fewer than 12 interactions an item, too, the rows
+    are regularized more, over a table of four times ``dim``, and there is no teacher. See ``by_amount``, and
+    ``settings_`` for what was used.
 
     Parameters
     ----------
@@ -95,6 +96,8 @@ class SparseGraph(SparseRecommender):  # noqa: D101
         "early_stopping": (4, 30, 2),
         "length_power": (0.5, 0.5, 0.0),
         "history_dropout": (0.2, 0.5, 0.0),
+        "teacher": ("none", "spectral", "none"),
+        "teacher_weight": (3.0, 0.5, 3.0),
     }
     thin_width = 4
 
@@ -118,7 +121,7 @@ class SparseGraph(SparseRecommender):  # noqa: D101
         probe_fraction: float = 0.1,
         optimizer: str = "adagrad",
         teacher: Any = None,
-        teacher_weight: float = 3.0,
+        teacher_weight: float | None = None,
         teacher_temperature: float = 1.0,
         early_stopping: int | None = None,
         validation_fraction: float = 0.2,

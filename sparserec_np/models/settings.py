@@ -12,7 +12,7 @@ from sparserec_np.exploration import MASKS
 from sparserec_np.losses import squared
 from sparserec_np.models.estimator import Estimator
 from sparserec_np.optim import OPTIMIZERS
-from sparserec_np.teachers import TEACHERS
+from sparserec_np.teachers import NO_TEACHER, TEACHERS
 
 GROW_BY = ("accumulated", "last_batch", "none")
 
@@ -55,7 +55,7 @@ _SETTINGS_DOC = """\
         Share of the rows whose inactive entries are judged, sampled anew for every interval.
     optimizer : {{"adagrad", "adam", "sgd"}}
         Optimizer; its state is as sparse as the tables.
-    teacher : {{"spectral", "ease"}}, estimator or None
+    teacher : {{"none", "spectral", "ease"}}, estimator or None
         Larger model that guides the training, at no cost in the file: spectral, up to 512 singular vectors of
         the normalised interactions; ease, a weight for each pair of at most 10,000 items. In Python it may be
         another estimator, of which a copy is fitted, or a function; see sparserec_np.teachers. It learns
@@ -173,7 +173,7 @@ def check_settings(settings: dict[str, Any], losses: tuple[str, ...]) -> None:
         raise SettingError(f"n_jobs is {n_jobs!r}; expected a number of threads, or None for one per core")
     if loss in _NEED_NEGATIVES and settings.get("negatives") == 0:
         raise SettingError(f"negatives is 0; expected at least 1, since the loss {loss!r} compares with them")
-    if settings["teacher"] is not None:
+    if settings.get("teacher") not in (None, NO_TEACHER):
         _check_teacher(settings)
 
 
@@ -188,7 +188,7 @@ def _check_teacher(settings: dict[str, Any]) -> None:
         )
     if not known:
         raise SettingError(
-            f"teacher is {teacher!r}; expected one of {', '.join(TEACHERS)}, an estimator such as "
+            f"teacher is {teacher!r}; expected {', '.join(TEACHERS)}, {NO_TEACHER}, an estimator such as "
             "SparseGraph(density=1), a function that makes a teacher, or None"
         )
     if isinstance(teacher, Estimator) and teacher.loss == "squared":

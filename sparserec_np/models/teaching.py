@@ -11,7 +11,7 @@ from sparserec_np.distillation import Distillation
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.models.estimator import Estimator
 from sparserec_np.sampling import NegativeSampler
-from sparserec_np.teachers import TEACHERS, TableTeacher, Teacher
+from sparserec_np.teachers import NO_TEACHER, TEACHERS, TableTeacher, Teacher
 
 
 def make_distillation(
@@ -29,7 +29,8 @@ def make_distillation(
         Everything random of the teacher follows from it.
     workers : Workers
     """
-    if settings["teacher"] is None:
+    # Without negatives there is nothing to tell from the positive; who asked for a teacher was told.
+    if settings["teacher"] in (None, NO_TEACHER) or not settings["negatives"]:
         return None
     rng = np.random.default_rng(seed)
     teacher = _fitted(settings["teacher"], train, rng, workers)

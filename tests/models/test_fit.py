@@ -172,7 +172,8 @@ def test_verbose_prints_a_line_per_epoch_to_standard_error(tastes, capsys):
 # ---- early stopping ------------------------------------------------------------------------------------
 
 
-def test_early_stopping_keeps_the_best_epoch(tastes):
+def test_early_stopping_keeps_the_best_epoch(tastes, monkeypatch):
+    monkeypatch.setattr("sparserec_np.models.base._TELLING_USERS", 0)
     settings = QUICK | {"epochs": 40, "learning_rate": 0.5, "early_stopping": 2, "refit": False, "width": 12}
     model = SparseBPR(**settings).fit(tastes)
     scores = [record["ndcg@20"] for record in model.history_]

@@ -72,6 +72,7 @@ ACCEPTED = {
     "dim": [1, 65536, np.int64(64)],
     "learning_rate": [1, 1e-9],
     "regularization": [0],
+    "teacher": ["none", None],
     "update_every": [None, 1],
     "prune_fraction": [0, 1],
     "probe_fraction": [1],

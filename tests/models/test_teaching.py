@@ -5,7 +5,7 @@ import pytest
 from sklearn.base import clone
 
 from sparserec_np import SparseBPR, SparseGraph, SparseMF, load
-from sparserec_np.autograd import maximum, total
+from sparserec_np.autograd import log_sigmoid, maximum, total
 from sparserec_np.data import make_interactions
 from sparserec_np.errors import SettingError
 from sparserec_np.teachers import SpectralTeacher
@@ -15,6 +15,10 @@ QUICK = {"dim": 12, "density": 0.25, "epochs": 3, "batch_size": 512, "negatives"
 
 def hinge(scores, weights):
     return total(maximum(1 - scores[:, :1] + scores[:, 1:], 0))
+
+
+def positives_alone(scores, weights):
+    return -total(log_sigmoid(scores[:, 0]))
 
 
 def small_spectral(user_items, *, rng, workers):
@@ -27,7 +31,7 @@ TEACHING = ["spectral", "ease", small_spectral, SparseGraph(density=1.0, dim=8, 
 @pytest.mark.parametrize("teacher", TEACHING)
 @pytest.mark.parametrize("estimator", [SparseBPR, SparseGraph, SparseMF])
 def test_a_teacher_changes_the_values_and_not_the_size(estimator, teacher, tastes, tmp_path):
-    alone = estimator(**QUICK, early_stopping=0).fit(tastes)
+    alone = estimator(**QUICK, early_stopping=0, teacher="none").fit(tastes)
     taught = estimator(**QUICK, early_stopping=0, teacher=teacher).fit(tastes)
     assert taught.items_.data.tobytes() != alone.items_.data.tobytes()
     assert taught.nnz_ == alone.nnz_
@@ -36,6 +40,19 @@ def test_a_teacher_changes_the_values_and_not_the_size(estimator, teacher, taste
         model.save(tmp_path / name)
         sizes.append(sum(a.nbytes for a in _tensors(tmp_path / name)))
     assert sizes[0] == sizes[1]
+
+
+def test_little_data_has_a_teacher_unless_none_is_wanted(tastes):
+    def values(**settings):
+        model = SparseGraph(**QUICK | {"early_stopping": 0} | settings).fit(tastes)
+        assert model.amount_ == "few"
+        return model.items_.data.tobytes()
+
+    assert values() == values(teacher="spectral", teacher_weight=0.5)
+    assert values() != values(teacher="none")
+    # Nothing to tell from the positive, so nothing that a teacher could say.
+    few = {"loss": positives_alone, "negatives": 0}
+    assert values(**few) == values(**few, teacher="none")
 
 
 def _tensors(path):
