@@ -163,6 +163,8 @@ def markdown(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def write_json(path: Path | None, result: Any) -> None:
-    """Keep the result beside the table, where a path is given."""
+    """Keep the result beside the table, where a path is given; the file is never seen half-written."""
     if path is not None:
-        path.write_text(json.dumps(result, indent=1) + "\n")
+        unfinished = path.with_suffix(".part")
+        unfinished.write_text(json.dumps(result, indent=1) + "\n")
+        os.replace(unfinished, path)

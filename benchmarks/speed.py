@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from common import write_json
 from report import ROOT, between_markers
 
 RESULTS = ROOT / "benchmarks" / "results" / "speed.json"
@@ -58,10 +58,8 @@ def kept() -> dict[str, Any]:
 
 
 def keep(results: Mapping[str, Any]) -> None:
-    """Write all results; the file is never seen half-written."""
-    unfinished = RESULTS.with_suffix(".part")
-    unfinished.write_text(json.dumps(results, indent=1) + "\n")
-    os.replace(unfinished, RESULTS)
+    """Write all results."""
+    write_json(RESULTS, results)
 
 
 def section(results: Mapping[str, Any]) -> str:

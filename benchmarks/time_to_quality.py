@@ -16,14 +16,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from common import in_fresh_process, markdown
+from common import in_fresh_process, markdown, write_json
 from datasets import train_and_test, validation_split
 from peers import implicit_als, implicit_bpr
 from results import Results
@@ -115,14 +114,8 @@ def read(path: Path | None, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def write(path: Path | None, settings: dict[str, Any], result: dict[str, Any]) -> None:
-    """Write what is measured so far; the file is never seen half-written."""
-    if path is not None:
-        unfinished = path.with_suffix(".part")
-        peers = f"implicit {version('implicit')}"
-        unfinished.write_text(
-            json.dumps({"settings": settings, "peer": peers, "result": result}, indent=1) + "\n"
-        )
-        os.replace(unfinished, path)
+    """Write what is measured so far."""
+    write_json(path, {"settings": settings, "peer": f"implicit {version('implicit')}", "result": result})
 
 
 def main() -> None:
