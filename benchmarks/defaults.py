@@ -20,8 +20,11 @@ from datasets import NAMES, train_and_test
 from results import Results
 
 from sparserec_np import Interactions
-from sparserec_np.exploration import masks
+from sparserec_np.exploration import masks, nmf, singular
 from sparserec_np.models import ESTIMATORS
+
+# Modules that know the normalised interactions by name.
+_NORMALISING: tuple[Any, ...] = (nmf, singular)
 
 MODELS = {"bpr": "SparseBPR", "graph": "SparseGraph", "mf": "SparseMF"}
 
@@ -72,13 +75,16 @@ def measure(model: str, data: Interactions, name: str, value: Any) -> dict[str, 
     plain = masks.normalised_interactions
     if name == "mask normalisation":
         changed = {}
-        masks.normalised_interactions = functools.partial(plain, user_power=value[0], item_power=value[1])
+        changed_matrix = functools.partial(plain, user_power=value[0], item_power=value[1])
+        for module in _NORMALISING:
+            module.normalised_interactions = changed_matrix
     try:
         start = time.perf_counter()
         fitted = ESTIMATORS[MODELS[model]](random_state=0, refit=False, **changed).fit(data)
         seconds = time.perf_counter() - start
     finally:
-        masks.normalised_interactions = plain
+        for module in _NORMALISING:
+            module.normalised_interactions = plain
     return {**fitted.validation_, "epochs": fitted.n_epochs_, "seconds": seconds}
 
 

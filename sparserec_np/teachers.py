@@ -16,7 +16,7 @@ from scipy import sparse
 from sparserec_np.autograd import Parameter
 from sparserec_np.calibration import calibrate, sample_examples
 from sparserec_np.errors import SettingError
-from sparserec_np.exploration.spectral import singular_items
+from sparserec_np.exploration.singular import singular_items
 from sparserec_np.kernels.teaching import history_forms, score_pairs, sum_over_history
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.sampling import NegativeSampler
@@ -133,15 +133,11 @@ class SpectralTeacher:
         rng: np.random.Generator,
     ) -> None:
         """Fill in the items of a fold, from the interactions of all others, and its users."""
-        from threadpoolctl import threadpool_limits
-
         own = np.flatnonzero(self._folds == fold)
         others = self._history[np.flatnonzero(self._folds != fold)]
         if not others.nnz:
             return  # nothing is known of anybody else
-        # With more BLAS threads the last bits would depend on their number.
-        with threadpool_limits(1):
-            vectors = singular_items(others, self.rank, rng)
+        vectors = singular_items(others, self.rank, rng, self._workers)
         rank = vectors.shape[1]
         people[own, :rank] = self._history[own] @ (vectors / self._roots[:, None])
         items[:, :rank] = vectors * self._roots[:, None]

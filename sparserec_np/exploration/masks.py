@@ -29,7 +29,7 @@ def split_budget(density: float, n_users: int, n_items: int, dim: int) -> tuple[
 
 def normalised_interactions(
     user_items: sparse.csr_array, user_power: float = 0.5, item_power: float = 0.5
-) -> sparse.csr_matrix:
+) -> sparse.csr_array:
     """``D_u^-a X D_i^-b``: every interaction ÷ powers of its user's and its item's number of them.
 
     Parameters
@@ -41,14 +41,13 @@ def normalised_interactions(
 
     Returns
     -------
-    csr_matrix of float32
-        In the older matrix class, which scikit-learn's solvers want.
+    csr_array of float32
     """
     user_degree = np.diff(user_items.indptr).astype(float)
     item_degree = np.bincount(user_items.indices, minlength=user_items.shape[1]).astype(float)
     values = np.repeat(np.maximum(user_degree, 1) ** -user_power, np.diff(user_items.indptr))
     values *= (np.maximum(item_degree, 1) ** -item_power)[user_items.indices]
-    return sparse.csr_matrix(
+    return sparse.csr_array(
         (values.astype(np.float32), user_items.indices, user_items.indptr), shape=user_items.shape
     )
 
@@ -107,6 +106,7 @@ def random_tables(
     *,
     rng: np.random.Generator,
     workers: Workers,
+    vectors: npt.NDArray[np.float32] | None = None,
 ) -> tuple[SparseTable, SparseTable]:
     """Tables that store uniformly drawn positions with normal values; arguments as in `nmf_tables`."""
     tables = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +20,8 @@ from sparserec_np.exploration.blockwise import (
 )
 from sparserec_np.exploration.masks import normalised_interactions, strongest_entries, unit_rows
 from sparserec_np.exploration.spectral import spectral_factors
+from sparserec_np.exploration.tall import for_parts, inner_products, multiply
+from sparserec_np.kernels.dense import sum_dense_rows
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.tables import SparseTable
 
@@ -37,7 +38,11 @@ Sums = Callable[[int, int], npt.NDArray[np.float32]]
 
 
 def nmf_factors(
-    user_items: sparse.csr_array, dim: int, rng: np.random.Generator
+    user_items: sparse.csr_array,
+    dim: int,
+    rng: np.random.Generator,
+    workers: Workers,
+    vectors: npt.NDArray[np.float32] | None = None,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Factorise the normalised interactions: ``D_u^-½ X D_i^-½ ≈ W Hᵀ`` with ``W, H ≥ 0``.
 
@@ -54,33 +59,25 @@ def nmf_factors(
     dim : int
         Columns of the factors. Those beyond the rank of the matrix stay 0.
     rng : numpy.random.Generator
+    workers : Workers
+    vectors : float32 array (n_items, at least dim), optional
+        What `singular_items` found; computed without.
 
     Returns
     -------
     W, H : float32 arrays (n_users, dim), (n_items, dim)
         Non-negative; each column has the same norm in both.
     """
-    from sklearn.decomposition import NMF
-    from sklearn.exceptions import ConvergenceWarning
-
-    normalised = normalised_interactions(user_items)
-    H = spectral_factors(user_items, dim, rng)
+    matrix = normalised_interactions(user_items)
+    flipped = matrix.T.tocsr()
+    H = spectral_factors(user_items, dim, rng, workers, vectors)
     # A column's sign is arbitrary; the one that holds its large entries is kept.
-    H *= np.where(np.sum(H**3, axis=0) < 0, np.float32(-1), np.float32(1))
-    W = np.maximum(normalised @ H, 0)
+    H *= np.where(np.sum(H * H * H, axis=0) < 0, np.float32(-1), np.float32(1))
+    W = np.maximum(multiply(matrix, H, workers), 0)
     H = np.maximum(H, 0)
-    alive = np.flatnonzero((W > 0).any(axis=0) & (H > 0).any(axis=0))
-    if len(alive):
-        solver = NMF(len(alive), init="custom", solver="mu", max_iter=_ROUNDS, tol=0)
-        # Its reconstruction error is a difference that may round below 0; nothing here looks at it.
-        with warnings.catch_warnings(), np.errstate(invalid="ignore"):
-            warnings.simplefilter("ignore", ConvergenceWarning)  # stopping early is meant
-            W[:, alive] = solver.fit_transform(
-                normalised,
-                W=np.ascontiguousarray(W[:, alive]),
-                H=np.ascontiguousarray(H[:, alive].T),
-            )
-        H[:, alive] = solver.components_.T
+    for _ in range(_ROUNDS):
+        update(W, matrix, H, workers)
+        update(H, flipped, W, workers)
     # W and H share each component's scale by chance; give both the geometric mean.
     norms_w = np.linalg.norm(W, axis=0)
     norms_h = np.linalg.norm(H, axis=0)
@@ -91,6 +88,37 @@ def nmf_factors(
     return W, H
 
 
+def update(
+    factor: npt.NDArray[np.float32],
+    matrix: sparse.csr_array,
+    other: npt.NDArray[np.float32],
+    workers: Workers,
+) -> None:
+    """Bring ``factor @ otherᵀ`` closer to ``matrix``, in place: one multiplicative update of all rows."""
+    inner = inner_products(other, lambda rows: other[rows], workers).astype(np.float32)
+
+    def update_part(part: int, rows: slice) -> None:
+        wanted = np.zeros(factor[rows].shape, dtype=np.float32)
+        indptr = matrix.indptr[rows.start : rows.stop + 1]
+        sum_dense_rows(0, len(wanted), indptr, matrix.indices, matrix.data, other, wanted)
+        _fit_rows(factor[rows], wanted, inner)
+
+    for_parts(len(factor), update_part, workers)
+
+
+def _fit_rows(
+    rows: npt.NDArray[np.float32], wanted: npt.NDArray[np.float32], inner: npt.NDArray[np.float32]
+) -> None:
+    """One multiplicative update of rows, in place, by their products with the other factor.
+
+    ``wanted`` is what the data has for these, ``inner`` are the inner products of that factor's columns.
+    """
+    expected = rows @ inner
+    np.maximum(expected, np.finfo(np.float32).tiny, out=expected)
+    rows *= wanted
+    rows /= expected
+
+
 def nmf_tables(
     user_items: sparse.csr_array,
     dim: int,
@@ -98,6 +126,7 @@ def nmf_tables(
     *,
     rng: np.random.Generator,
     workers: Workers,
+    vectors: npt.NDArray[np.float32] | None = None,
 ) -> tuple[SparseTable, SparseTable]:
     """Tables that store the strongest entries of a nonnegative factorisation, with its values.
 
@@ -118,6 +147,8 @@ def nmf_tables(
     rng : numpy.random.Generator
     workers : Workers
         How many threads the linear algebra may use.
+    vectors : float32 array (n_items, at least dim), optional
+        What `singular_items` found, where it is at hand.
 
     Returns
     -------
@@ -135,7 +166,7 @@ def nmf_tables(
             for table in tables:
                 _start_zeros(table, rng)
             return tables
-        return _whole_tables(user_items, dim, budget, degrees, rng)
+        return _whole_tables(user_items, dim, budget, degrees, rng, workers, vectors)
 
 
 def _whole_tables(
@@ -144,10 +175,13 @@ def _whole_tables(
     budget: tuple[int, int],
     degrees: tuple[npt.NDArray[Any], npt.NDArray[Any]],
     rng: np.random.Generator,
+    workers: Workers,
+    vectors: npt.NDArray[np.float32] | None,
 ) -> tuple[SparseTable, SparseTable]:
     """Factorise everything, then choose."""
+    factors = nmf_factors(user_items, dim, rng, workers, vectors)
     tables = []
-    for factor, n, degree in zip(nmf_factors(user_items, dim, rng), budget, degrees, strict=True):
+    for factor, n, degree in zip(factors, budget, degrees, strict=True):
         scores = unit_rows(factor) * _row_weights(degree)
         positions = strongest_entries(scores, n, degree > 0, rng)
         table = SparseTable.from_positions(positions, factor.shape)
@@ -182,7 +216,7 @@ def _folded_tables(
         return _strongest_rows(sums, gram(users), dim, budget[1], degrees[1], rng)
 
     core = Core(user_items, dim)
-    _, factors = nmf_factors(core.user_items, dim, rng)
+    _, factors = nmf_factors(core.user_items, dim, rng, workers)
     # Of each table there is one at a time.
     users = fold_users(UserBlocks(user_items, core.items, factors, weights[1]), factors.T @ factors)
     del core, factors
@@ -211,10 +245,7 @@ def _strongest_rows(
         wanted = sums(start, stop)
         rows = wanted.copy()
         for _ in range(_FOLDING_ROUNDS):
-            expected = rows @ inner
-            np.maximum(expected, np.finfo(np.float32).tiny, out=expected)
-            rows *= wanted
-            rows /= expected
+            _fit_rows(rows, wanted, inner)
         return unit_rows(rows), rows * _row_weights(degree[start:stop])
 
     return strongest_table(offer, (len(degree), dim), n, degree > 0, rng)

@@ -7,8 +7,6 @@ loses little.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
@@ -22,47 +20,29 @@ from sparserec_np.exploration.blockwise import (
     users_of_items,
 )
 from sparserec_np.exploration.masks import normalised_interactions, strongest_entries, unit_rows
+from sparserec_np.exploration.singular import singular_items
+from sparserec_np.exploration.tall import gram, inner_products, multiply, times
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.tables import SparseTable
 
+Floats = npt.NDArray[np.float32]
+
 # The rotation is found on the rows that say most; more rows or rounds changed no figure in benchmarks.
 _ROTATION_ROWS = 16_384
-_ROTATION_ROUNDS = 25
+_ROTATION_ROUNDS = 12
 # Popularity enters an item's row with this power: items of the same direction rank by it.
 _POPULARITY_POWER = 0.4
 # Keeps columns that few users have entries in from being blown up when items are folded in.
 _RIDGE = 1e-3
 
 
-def singular_items(
-    user_items: sparse.csr_array, rank: int, rng: np.random.Generator
-) -> npt.NDArray[np.float32]:
-    """Right singular vectors of ``D_u^-½ X D_i^-½``, those of the largest values first.
-
-    Parameters
-    ----------
-    user_items : csr_array (n_users, n_items)
-        Interactions; only the pattern is looked at.
-    rank : int
-        How many; fewer where the matrix has fewer rows or columns.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    float32 array (n_items, min(rank, n_users, n_items))
-        C-contiguous, with orthonormal columns.
-    """
-    from sklearn.utils.extmath import randomized_svd
-
-    rank = min(rank, *user_items.shape)
-    seed = int(rng.integers(2**31))
-    _, _, vt = randomized_svd(normalised_interactions(user_items), rank, n_iter=4, random_state=seed)
-    return np.ascontiguousarray(vt.T, dtype=np.float32)
-
-
 def spectral_factors(
-    user_items: sparse.csr_array, dim: int, rng: np.random.Generator
-) -> npt.NDArray[np.float32]:
+    user_items: sparse.csr_array,
+    dim: int,
+    rng: np.random.Generator,
+    workers: Workers,
+    vectors: Floats | None = None,
+) -> Floats:
     """Item factors: right singular vectors of ``D_u^-½ X D_i^-½``, varimax rotated.
 
     Parameters
@@ -72,46 +52,61 @@ def spectral_factors(
     dim : int
         Columns. Those beyond the rank of the matrix stay 0.
     rng : numpy.random.Generator
+    workers : Workers
+    vectors : float32 array (n_items, at least dim), optional
+        What `singular_items` found; computed without.
 
     Returns
     -------
     float32 array (n_items, dim)
         Orthonormal columns.
     """
-    vectors = singular_items(user_items, dim, rng)
+    if vectors is None:
+        vectors = singular_items(user_items, dim, rng, workers)
+    vectors = np.ascontiguousarray(vectors[:, :dim])
     rank = vectors.shape[1]
     strength = np.einsum("ij,ij->i", vectors, vectors)
     n_rows = min(len(vectors), max(_ROTATION_ROWS, 4 * rank))
     telling = np.sort(np.argpartition(-strength, n_rows - 1)[:n_rows])
+    rotation = varimax(vectors[telling], _ROTATION_ROUNDS, workers=workers)
     out = np.zeros((len(vectors), dim), dtype=np.float32)
-    out[:, :rank] = vectors @ varimax(vectors[telling], _ROTATION_ROUNDS)
+    out[:, :rank] = times(vectors, rotation, workers)
     return out
 
 
-def varimax(loadings: npt.NDArray[Any], rounds: int, tolerance: float = 1e-4) -> npt.NDArray[Any]:
+def varimax(loadings: Floats, rounds: int, tolerance: float = 1e-4, *, workers: Workers) -> Floats:
     """Rotation that makes the columns of ``loadings`` as sparse as a rotation can (Kaiser 1958).
 
     Parameters
     ----------
-    loadings : float array (n, d)
+    loadings : float32 array (n, d)
         Not modified.
     rounds : int
         At most so many steps of the fixed-point iteration.
     tolerance : float
         Relative gain below which to stop.
+    workers : Workers
+        The bits do not depend on their number.
 
     Returns
     -------
-    float array (d, d)
+    float32 array (d, d)
         Orthogonal; ``loadings @ rotation`` is sparse.
     """
     n, dim = loadings.shape
-    rotation = np.eye(dim, dtype=loadings.dtype)
+    rotation = np.eye(dim, dtype=np.float32)
+    squares = gram(loadings, workers)
     gain = 0.0
     for _ in range(rounds):
-        rotated = loadings @ rotation
-        cubic = rotated**3 - rotated * (np.einsum("ij,ij->j", rotated, rotated) / n)
-        left, singular, right = np.linalg.svd(loadings.T @ cubic)
+
+        def cubes(rows: slice, rotation: Floats = rotation) -> Floats:
+            rotated = loadings[rows] @ rotation
+            return rotated * rotated * rotated  # a power would take many times as long
+
+        turned = squares @ rotation
+        lengths = np.einsum("ij,ij->j", rotation, turned)
+        gradient = inner_products(loadings, cubes, workers) - turned * (lengths / n)
+        left, singular, right = np.linalg.svd(gradient.astype(np.float32))
         rotation = left @ right
         total = float(singular.sum())
         if total <= gain * (1 + tolerance):
@@ -127,6 +122,7 @@ def spectral_tables(
     *,
     rng: np.random.Generator,
     workers: Workers,
+    vectors: Floats | None = None,
 ) -> tuple[SparseTable, SparseTable]:
     """Make an item table of the strongest entries of `spectral_factors`, and a user table beside it.
 
@@ -141,7 +137,7 @@ def spectral_tables(
     with threadpool_limits(1):
         if is_large(user_items.shape, dim):
             return _folded_tables(user_items, dim, budget, rng, workers)
-        factors = spectral_factors(user_items, dim, rng)
+        factors = spectral_factors(user_items, dim, rng, workers, vectors)
     degrees = np.bincount(user_items.indices, minlength=user_items.shape[1]).astype(np.float32)
     strength = np.abs(factors) * np.sqrt(degrees)[:, None]
     positions = strongest_entries(strength, budget[1], degrees > 0, rng)
@@ -151,7 +147,7 @@ def spectral_tables(
     items.data *= np.repeat(degrees**_POPULARITY_POWER, np.diff(items.indptr))
     if not budget[0]:
         return SparseTable.from_positions(np.empty(0, dtype=np.int64), (user_items.shape[0], dim)), items
-    people = unit_rows(normalised_interactions(user_items) @ factors)
+    people = unit_rows(multiply(normalised_interactions(user_items), factors, workers))
     positions = strongest_entries(np.abs(people), budget[0], np.diff(user_items.indptr) > 0, rng)
     users = SparseTable.from_positions(positions, people.shape)
     users.data[:] = people.reshape(-1)[positions]
@@ -175,10 +171,10 @@ def _folded_tables(
     of_user = np.diff(user_items.indptr)
     of_item = np.bincount(user_items.indices, minlength=n_items).astype(np.float32)
     core = Core(user_items, dim)
-    factors = spectral_factors(core.user_items, dim, rng)
+    factors = spectral_factors(core.user_items, dim, rng, workers)
     people_of = UserBlocks(user_items, core.items, factors, np.maximum(of_item, 1) ** -0.5)
 
-    def people(start: int, stop: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    def people(start: int, stop: int) -> tuple[Floats, Floats]:
         rows = unit_rows(people_of(start, stop))
         return rows, np.abs(rows)
 
@@ -188,7 +184,7 @@ def _folded_tables(
     sums = NeighbourBlocks(*users_of_items(user_items), users, np.maximum(of_user, 1.0) ** -0.5, workers)
     solve = _fitting_map(sums.of(core.items), factors)
 
-    def items_of(start: int, stop: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    def items_of(start: int, stop: int) -> tuple[Floats, Floats]:
         rows = sums(start, stop) @ solve
         return rows, np.abs(rows) * np.sqrt(of_item[start:stop])[:, None]
 
@@ -199,7 +195,7 @@ def _folded_tables(
     return users, items
 
 
-def _fitting_map(given: npt.NDArray[np.float32], wanted: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _fitting_map(given: Floats, wanted: Floats) -> Floats:
     """Matrix with which ``given`` comes closest to ``wanted``, by ridge regression; (dim, dim)."""
     inner = (given.T @ given).astype(np.float64)
     ridge = _RIDGE * np.trace(inner) / len(inner)

@@ -17,6 +17,7 @@ from sparserec_np.data import Interactions, split_random
 from sparserec_np.distillation import Distillation
 from sparserec_np.errors import DataError, NotFittedError, SettingError
 from sparserec_np.exploration.blockwise import is_large
+from sparserec_np.exploration.singular import singular_items
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import LOSSES, Loss
 from sparserec_np.models.answers import Answers
@@ -190,10 +191,11 @@ class SparseRecommender(Answers, Estimator):
         train: Interactions,
         seed: np.random.SeedSequence,
         workers: Workers,
+        vectors: npt.NDArray[np.float32] | None = None,
     ) -> Start:
         """Make the tables that training starts from, the same each time."""
         rng = np.random.default_rng(seed)
-        return initial_tables(settings, train.user_items, rng, workers, self._scorer(train))
+        return initial_tables(settings, train.user_items, rng, workers, self._scorer(train), vectors)
 
     def _settle(
         self,
@@ -231,15 +233,19 @@ class SparseRecommender(Answers, Estimator):
         The best start is returned, too, unless the tables are so large that two of them at once are too many.
         """
         scorer = self._scorer(train)
+        widest = self.widest(train)
+        vectors = None
+        if not is_large(train.user_items.shape, widest):
+            # What every narrower table starts from is a part of what the widest one does.
+            vectors = singular_items(train.user_items, widest, np.random.default_rng(seed), workers)
 
         def tried(width: int) -> tuple[float, int, Start | None]:
-            start = users, items = self._start(settings | {"width": width}, train, seed, workers)
+            start = users, items = self._start(settings | {"width": width}, train, seed, workers, vectors)
             represent = partial(scorer.represent, users if scorer.needs_users else None, items)
             goodness = self._validate(represent, items, train, held_out, workers)["goodness"]
             return goodness, width, None if is_large(train.user_items.shape, width) else start
 
         best = tried(self.dim)
-        widest = self.widest(train)
         for width in (factor * self.dim for factor in _WIDTHS[1:]):
             if width > widest:
                 break

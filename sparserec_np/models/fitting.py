@@ -77,11 +77,13 @@ def initial_tables(
     rng: np.random.Generator,
     workers: Workers,
     scorer: Scorer,
+    vectors: npt.NDArray[np.float32] | None = None,
 ) -> tuple[SparseTable, SparseTable]:
     """Make the user and the item table that training starts from; parameters as for `build_trainer`.
 
     The number of entries follows from ``density`` and ``dim``. They are spread over tables of that width, or
-    of the ``width`` that an estimator has beside it.
+    of the ``width`` that an estimator has beside it. ``vectors`` are singular vectors of the interactions, as
+    many as columns at least, where they are at hand.
     """
     n_users, n_items = user_items.shape
     density, dim = settings["density"], settings["dim"]
@@ -95,7 +97,9 @@ def initial_tables(
                 f"density is {density:g}, which leaves no entry in the {name} table of {n_rows} rows and dim "
                 f"{dim}; use a larger density or dim"
             )
-    tables = MASKS[settings["mask_init"]](user_items, width, budget, rng=rng, workers=workers)
+    tables = MASKS[settings["mask_init"]](
+        user_items, width, budget, rng=rng, workers=workers, vectors=vectors
+    )
     scorer.prepare(*tables, settings["init_scale"], rng)
     release_memory()
     return tables

@@ -1,13 +1,18 @@
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 from scipy.stats import chisquare
+from sklearn.decomposition import NMF
+from sklearn.exceptions import ConvergenceWarning
 
 from sparserec_np.data import make_interactions
 from sparserec_np.exploration import MASKS, nmf_factors, nmf_tables, random_tables, split_budget
 from sparserec_np.exploration.masks import strongest_entries
+from sparserec_np.exploration.nmf import update
 from sparserec_np.kernels.workers import Workers
 
 
@@ -157,13 +162,30 @@ def test_empty_rows_and_columns():
 
 def test_the_factors_find_planted_groups():
     user_items = sparse.csr_array(np.kron(np.eye(3), np.ones((5, 4))).astype(np.float32))
-    W, H = nmf_factors(user_items, 3, np.random.default_rng(0))
+    with Workers(1) as workers:
+        W, H = nmf_factors(user_items, 3, np.random.default_rng(0), workers)
     assert (W >= 0).all()
     assert (H >= 0).all()
     np.testing.assert_array_equal(W.argmax(axis=1).reshape(3, 5) - W.argmax(axis=1)[::5, None], 0)
     assert len(set(W.argmax(axis=1))) == 3
     np.testing.assert_array_equal(np.repeat(W.argmax(axis=1)[::5], 4), H.argmax(axis=1))
     np.testing.assert_allclose(np.linalg.norm(W, axis=0), np.linalg.norm(H, axis=0), rtol=1e-4)
+
+
+def test_the_updates_are_those_of_scikit_learn():
+    user_items = random_user_items(40, 30, 0.2)
+    rng = np.random.default_rng(0)
+    W, H = (rng.uniform(0.1, 1, (n, 4)).astype(np.float32) for n in (40, 30))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        solver = NMF(4, init="custom", solver="mu", max_iter=3, tol=0)
+        expected = solver.fit_transform(sparse.csr_matrix(user_items), W=W.copy(), H=H.T.copy())
+    with Workers(2) as workers:
+        for _ in range(3):
+            update(W, user_items, H, workers)
+            update(H, user_items.T.tocsr(), W, workers)
+    np.testing.assert_allclose(W, expected, rtol=1e-4)
+    np.testing.assert_allclose(H, solver.components_.T, rtol=1e-4)
 
 
 def test_the_weights_are_not_looked_at():

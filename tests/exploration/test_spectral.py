@@ -3,6 +3,7 @@ import pytest
 
 from sparserec_np.data import make_interactions
 from sparserec_np.exploration import spectral_factors, spectral_tables, varimax
+from sparserec_np.exploration.singular import singular_items
 from sparserec_np.kernels.workers import Workers
 
 
@@ -16,8 +17,9 @@ def test_varimax_finds_a_hidden_simple_structure():
     simple = np.zeros((300, 5))
     simple[np.arange(300), rng.integers(5, size=300)] = rng.uniform(0.5, 1.5, 300)
     turn, _ = np.linalg.qr(rng.standard_normal((5, 5)))
-    rotation = varimax(simple @ turn, rounds=100, tolerance=1e-9)
-    np.testing.assert_allclose(rotation @ rotation.T, np.eye(5), atol=1e-10)
+    with Workers(1) as workers:
+        rotation = varimax((simple @ turn).astype(np.float32), rounds=100, tolerance=1e-7, workers=workers)
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(5), atol=1e-5)
     found = simple @ turn @ rotation
     assert criterion(found) == pytest.approx(criterion(simple), rel=1e-3)
     assert criterion(found) > 2 * criterion(simple @ turn)
@@ -25,7 +27,8 @@ def test_varimax_finds_a_hidden_simple_structure():
 
 def test_the_factors_are_orthonormal_and_empty_beyond_the_rank():
     user_items = make_interactions(40, 25, 300, random_state=0).user_items
-    factors = spectral_factors(user_items, 30, np.random.default_rng(0))
+    with Workers(1) as workers:
+        factors = spectral_factors(user_items, 30, np.random.default_rng(0), workers)
     assert factors.shape == (25, 30)
     np.testing.assert_allclose(factors[:, :25].T @ factors[:, :25], np.eye(25), atol=1e-4)
     assert not factors[:, 25:].any()
@@ -60,3 +63,14 @@ def test_users_are_what_their_items_propagate_to_them(n_users):
     pattern = users.to_scipy().toarray()
     np.testing.assert_allclose(pattern[pattern != 0], people[pattern != 0], atol=1e-5)
     assert np.abs(people[pattern == 0]).max() <= np.abs(people[pattern != 0]).max()
+
+
+def test_wider_singular_vectors_than_needed_serve_as_well():
+    user_items = make_interactions(60, 25, 400, random_state=0).user_items
+    with Workers(1) as workers:
+        wide = singular_items(user_items, 20, np.random.default_rng(0), workers)
+        given, made = (
+            spectral_factors(user_items, 6, np.random.default_rng(0), workers, vectors)
+            for vectors in (wide, None)
+        )
+    np.testing.assert_allclose(given @ given.T, made @ made.T, atol=5e-3)
