@@ -13,7 +13,7 @@ from sparserec_np.kernels.workers import Workers
 Floats = npt.NDArray[np.float32]
 
 # Rounds, and columns beside those asked for, that make the last of these sure (Halko et al. 2011).
-_ROUNDS = 4
+_ROUNDS = 5
 _MORE_COLUMNS = 10
 # Share of the largest squared length below which a direction is rounding.
 _ROUNDING = 1e-6

@@ -158,7 +158,8 @@ class SparseRecommender(Answers, Estimator):
                 # All that training did was harm: the steps were too long for what there is to learn.
                 settings["learning_rate"] /= 4
                 if start is not None:
-                    start = self._start(settings, train, train_seed, workers)
+                    vectors = self._shared_vectors(train, train_seed, workers)
+                    start = self._start(settings, train, train_seed, workers, vectors)
             outcome = self._train(
                 settings, train, held_out, loss, train_seed, self.settings_["epochs"], workers, on_epoch,
                 distillation, start,
@@ -215,6 +216,15 @@ class SparseRecommender(Answers, Estimator):
         width, start = self._best_width(settings, train, held_out, seed, workers)
         return settings | {"width": width}, start
 
+    def _shared_vectors(
+        self, train: Interactions, seed: np.random.SeedSequence, workers: Workers
+    ) -> npt.NDArray[np.float32] | None:
+        """Decompose once for all widths: a narrower table starts from a part of what a wider one does."""
+        widest = self.widest(train)
+        if is_large(train.user_items.shape, widest):
+            return None
+        return singular_items(train.user_items, widest, np.random.default_rng(seed), workers)
+
     def widest(self, data: Interactions) -> int:
         """Return the widest table that ``width=None`` tries on some interactions."""
         most = max(min(data.user_items.shape), self.dim)
@@ -234,10 +244,7 @@ class SparseRecommender(Answers, Estimator):
         """
         scorer = self._scorer(train)
         widest = self.widest(train)
-        vectors = None
-        if not is_large(train.user_items.shape, widest):
-            # What every narrower table starts from is a part of what the widest one does.
-            vectors = singular_items(train.user_items, widest, np.random.default_rng(seed), workers)
+        vectors = self._shared_vectors(train, seed, workers)
 
         def tried(width: int) -> tuple[float, int, Start | None]:
             start = users, items = self._start(settings | {"width": width}, train, seed, workers, vectors)
