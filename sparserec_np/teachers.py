@@ -27,6 +27,9 @@ EASE_LIMIT = 10_000
 """Items of the largest catalogue that `EaseTeacher` takes: of each pair it keeps a float32, 400 MB in
 all, and needs five times that while it is fitted."""
 
+# Items up to which it takes seconds: the time grows with their cube.
+_QUICK_EASE = 4000
+
 # Negatives of each example by which a teacher chooses its constants.
 _NEGATIVES = 32
 
@@ -323,3 +326,11 @@ TEACHERS: dict[str, MakeTeacher] = {"spectral": SpectralTeacher, "ease": EaseTea
 """Teachers by the name that the setting ``teacher`` has for them."""
 NO_TEACHER = "none"
 """What the setting says where there is to be none, even where the amount of data speaks for one."""
+
+AUTO_TEACHER = "auto"
+"""What the setting says where the number of items is to decide; see `affordable_teacher`."""
+
+
+def affordable_teacher(n_items: int) -> str:
+    """Name the best teacher of `TEACHERS` that takes seconds: ease for a small catalogue, else spectral."""
+    return "ease" if n_items <= _QUICK_EASE else "spectral"

@@ -35,6 +35,7 @@ from sparserec_np.models.teaching import make_distillation
 from sparserec_np.runtime import ModelData, Recommender, SeenItems, TableData, save_model
 from sparserec_np.scorers import DotScorer, Scorer
 from sparserec_np.tables import SparseTable, index_dtype
+from sparserec_np.teachers import AUTO_TEACHER, affordable_teacher
 
 VALIDATION_K = 20
 # Enough users to tell epochs apart; more would cost time and training data.
@@ -107,6 +108,8 @@ class SparseRecommender(Answers, Estimator):
         )
         self.amount_ = amount_of(data)
         self.settings_ = self.settings_for(self.amount_)
+        if self.settings_["teacher"] == AUTO_TEACHER:
+            self.settings_["teacher"] = affordable_teacher(data.n_items)
         _check_enough(data, ranks=n_negatives(self.settings_, loss) > 0)
         split_seed, train_seed, refit_seed = _seed_sequence(self.random_state).spawn(3)
         history: list[Record] = []

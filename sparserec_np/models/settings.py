@@ -12,7 +12,7 @@ from sparserec_np.exploration import MASKS
 from sparserec_np.losses import squared
 from sparserec_np.models.estimator import Estimator
 from sparserec_np.optim import OPTIMIZERS
-from sparserec_np.teachers import NO_TEACHER, TEACHERS
+from sparserec_np.teachers import AUTO_TEACHER, NO_TEACHER, TEACHERS
 
 GROW_BY = ("accumulated", "last_batch", "none")
 
@@ -55,11 +55,12 @@ _SETTINGS_DOC = """\
         Share of the rows whose inactive entries are judged, sampled anew for every interval.
     optimizer : {{"adagrad", "adam", "sgd"}}
         Optimizer; its state is as sparse as the tables.
-    teacher : {{"none", "spectral", "ease"}}, estimator or None
+    teacher : {{"none", "auto", "spectral", "ease"}}, estimator or None
         Larger model that guides the training, at no cost in the file: spectral, up to 512 singular vectors of
-        the normalised interactions; ease, a weight for each pair of at most 10,000 items. In Python it may be
-        another estimator, of which a copy is fitted, or a function; see sparserec_np.teachers. It learns
-        from what the student is trained on alone, never from what is held out.
+        the normalised interactions; ease, a weight for each pair of at most 10,000 items; auto, ease where
+        that takes seconds, else spectral. In Python it may be another estimator, of which a copy is fitted,
+        or a function; see sparserec_np.teachers. It learns from what the student is trained on alone, never
+        from what is held out.
     teacher_weight : float
         Weight of the divergence from the teacher's probabilities beside the loss.
     teacher_temperature : float
@@ -180,7 +181,7 @@ def check_settings(settings: dict[str, Any], losses: tuple[str, ...]) -> None:
 def _check_teacher(settings: dict[str, Any]) -> None:
     teacher = settings["teacher"]
     if isinstance(teacher, str):
-        known = teacher in TEACHERS
+        known = teacher in (*TEACHERS, AUTO_TEACHER)
     else:
         # A class is callable, too, but fits nothing when it is called.
         known = isinstance(teacher, Estimator) or (
@@ -188,8 +189,8 @@ def _check_teacher(settings: dict[str, Any]) -> None:
         )
     if not known:
         raise SettingError(
-            f"teacher is {teacher!r}; expected {', '.join(TEACHERS)}, {NO_TEACHER}, an estimator such as "
-            "SparseGraph(density=1), a function that makes a teacher, or None"
+            f"teacher is {teacher!r}; expected {', '.join(TEACHERS)}, {AUTO_TEACHER}, {NO_TEACHER}, an "
+            "estimator such as SparseGraph(density=1), a function that makes a teacher, or None"
         )
     if isinstance(teacher, Estimator) and teacher.loss == "squared":
         raise SettingError(f"teacher is {teacher!r}; expected a model that ranks, this one predicts ratings")

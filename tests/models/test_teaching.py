@@ -8,7 +8,7 @@ from sparserec_np import SparseBPR, SparseGraph, SparseMF, load
 from sparserec_np.autograd import log_sigmoid, maximum, total
 from sparserec_np.data import make_interactions
 from sparserec_np.errors import SettingError
-from sparserec_np.teachers import SpectralTeacher
+from sparserec_np.teachers import SpectralTeacher, affordable_teacher
 
 QUICK = {"dim": 12, "density": 0.25, "epochs": 3, "batch_size": 512, "negatives": 8, "random_state": 0}
 
@@ -48,11 +48,18 @@ def test_little_data_has_a_teacher_unless_none_is_wanted(tastes):
         assert model.amount_ == "few"
         return model.items_.data.tobytes()
 
-    assert values() == values(teacher="spectral", teacher_weight=0.5)
+    assert values() == values(teacher="ease", teacher_weight=1.0)
     assert values() != values(teacher="none")
     # Nothing to tell from the positive, so nothing that a teacher could say.
     few = {"loss": positives_alone, "negatives": 0}
     assert values(**few) == values(**few, teacher="none")
+
+
+def test_the_catalogue_decides_who_is_the_affordable_teacher(tastes):
+    assert [affordable_teacher(n) for n in (2, 4000, 4001)] == ["ease", "ease", "spectral"]
+    model = SparseBPR(**QUICK, teacher="auto").fit(tastes)
+    assert model.settings_["teacher"] == "ease"
+    assert model.get_params()["teacher"] == "auto"
 
 
 def _tensors(path):
