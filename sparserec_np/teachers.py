@@ -258,14 +258,20 @@ class EaseTeacher:
             self._solve(gram, best)
 
     def _solve(self, gram: npt.NDArray[np.float64], regularization: float) -> None:
+        from scipy.linalg.lapack import dpotrf, dpotri
         from threadpoolctl import threadpool_limits
 
         self.regularization = regularization
-        regularized = gram.copy()
+        regularized = gram.copy(order="F")
         regularized[np.diag_indices_from(gram)] += regularization
-        # With more BLAS threads the last bits would depend on their number.
+        # With more BLAS threads the last bits would depend on their number. Positive definite as the matrix
+        # is, half the work of inverting any other will do.
         with threadpool_limits(1):
-            inverse = np.linalg.inv(regularized)
+            root, _ = dpotrf(regularized, lower=True, overwrite_a=True)
+            below, failed = dpotri(root, lower=True, overwrite_c=True)
+        assert not failed
+        inverse = np.tril(below)
+        inverse += np.tril(inverse, -1).T
         self._forms = np.empty(len(self._history[0]) - 1)
         self._workers.run(history_forms, len(self._forms), *self._history, inverse, self._forms, min_share=16)
         self._inverse = inverse.astype(np.float32)

@@ -7,6 +7,7 @@ from scipy import sparse
 from sparserec_np import SparseBPR, SparseGraph
 from sparserec_np.data import make_interactions
 from sparserec_np.errors import SettingError
+from sparserec_np.kernels.teaching import sum_over_history
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.teachers import EASE_LIMIT, TEACHERS, EaseTeacher, SpectralTeacher, TableTeacher
 
@@ -106,6 +107,23 @@ def test_large_catalogues_are_refused_with_the_alternative(workers):
     wide.resize(2, EASE_LIMIT + 1)
     with pytest.raises(SettingError, match=r"10,001 items; expected at most 10,000.*teacher 'spectral'"):
         make("ease", wide, workers)
+
+
+def test_sums_over_a_history_are_the_same_bits_in_whole_rows_and_looked_up():
+    rng = np.random.default_rng(0)
+    user_items = make_interactions(30, 40, 300, random_state=0).user_items
+    matrix = rng.standard_normal((40, 40), dtype=np.float32)
+    users = np.repeat(np.arange(30), 20)
+    items = rng.integers(40, size=(len(users), 3))
+    together, one_by_one = np.empty(items.shape), np.empty(items.shape)
+    arguments = user_items.indptr, user_items.indices, matrix, users, items
+    # Sixty numbers of a user are summed up in whole rows, three of them are looked up.
+    sum_over_history(0, len(users), *arguments, together)
+    for e in range(len(users)):
+        sum_over_history(e, e + 1, *arguments, one_by_one)
+    assert together.tobytes() == one_by_one.tobytes()
+    expected = (user_items.toarray() > 0) @ matrix.astype(float)
+    np.testing.assert_allclose(together, expected[users[:, None], items], atol=1e-9)
 
 
 @pytest.mark.parametrize("name", TEACHERS)
