@@ -68,6 +68,16 @@ class Method:
     package: str | None = None
 
 
+def settings_on(method: Method, amount: str) -> dict[str, Any]:
+    """Return a method's settings with those that an estimator leaves to the amount of data."""
+    settings = dict(method.settings)
+    if "estimator" not in settings:
+        return settings
+    name = settings.pop("estimator")
+    every = ESTIMATORS[name](**settings).settings_for(amount)
+    return {"estimator": name, **{key: value for key, value in every.items() if key not in _NO_SETTINGS}}
+
+
 def _fit_estimator(train: Interactions, seed: int, *, estimator: str, **settings: Any) -> Fitted:
     model = ESTIMATORS[estimator](random_state=seed, **settings).fit(train)
     if model.density_ == 1 and model.users_ is not None:

@@ -14,6 +14,7 @@ memory, data and all.
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 import time
 from fnmatch import fnmatch
@@ -23,9 +24,11 @@ from typing import Any
 import report
 from common import in_fresh_process, peak_bytes
 from datasets import NAMES, train_and_test, validation_split
-from methods import METHODS, Method
+from methods import METHODS, Method, settings_on
 from results import Record, Results
 from tuning import climb
+
+from sparserec_np.models.base import amount_of
 
 KEPT_METRICS = ("recall@20", "ndcg@20", "coverage@20")
 
@@ -59,11 +62,17 @@ def tune(data: str, name: str, seed: int) -> Record:
     return {"best": best, "ndcg@20": max(value for _, value in tried), "tried": len(tried)}
 
 
+@functools.cache
+def amount(data: str) -> str:
+    """Tell how much data a data set is to an estimator; the same for all seeds."""
+    return amount_of(train_and_test(data)[0])
+
+
 def tuned_settings(results: Results, data: str, name: str, seed: int, rerun: bool = False) -> dict[str, Any]:
     """Return the settings of a method, tuned now or before."""
     method = METHODS[name]
     if not method.tune:
-        return dict(method.settings)
+        return settings_on(method, amount(data))
     # Where the seed draws the test part, a validation split of another seed has some of it. Else one choice
     # serves all seeds.
     tuning_seed = seed if data in ("movielens", "synthetic") else 0
