@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparserec_np.autograd import Parameter
-from sparserec_np.kernels.updates import adagrad_step, adam_step, sgd_step
+from sparserec_np.kernels.updates import AdagradRule, AdamRule, SGDRule, step
 from sparserec_np.tables import TableGradient, unsigned
 
 
@@ -28,7 +28,7 @@ class Optimizer:
 
     # (name, initial value) of the arrays that follow the table's entries.
     _slots: tuple[tuple[str, float], ...] = ()
-    _kernel: Any = None
+    _rule: Any = None
 
     def __init__(self, parameter: Parameter, learning_rate: float, regularization: float = 0.0) -> None:
         self.parameter = parameter
@@ -42,12 +42,22 @@ class Optimizer:
     def _constants(self) -> tuple[float, ...]:
         return ()
 
+    @property
+    def rule(self) -> Any:
+        """What kernels move an entry by; see ``sparserec_np.kernels.updates``."""
+        real = self.parameter.table.data.dtype.type
+        return self._rule(real(self.learning_rate), *self.state.values(), *map(real, self._constants()))
+
+    @property
+    def l2(self) -> Any:
+        """The penalty, a number of the table's type."""
+        return self.parameter.table.data.dtype.type(self.regularization)
+
     def step(self, gradient: TableGradient) -> None:
         """Move the stored entries of the touched rows down the gradient, in place."""
         table = self.parameter.table
-        real = table.data.dtype.type
         self.parameter.workers.run(
-            self._kernel,
+            step,
             len(gradient.rows),
             gradient.rows,
             gradient.counts,
@@ -55,10 +65,8 @@ class Optimizer:
             table.data,
             gradient.starts,
             gradient.values,
-            real(self.learning_rate),
-            real(self.regularization),
-            *self.state.values(),
-            *(real(constant) for constant in self._constants()),
+            self.l2,
+            self.rule,
         )
 
     def follow(self, carry: Callable[[npt.NDArray[Any], float], None]) -> None:
@@ -77,14 +85,14 @@ class Optimizer:
 class SGD(Optimizer):
     """Plain stochastic gradient descent."""
 
-    _kernel = staticmethod(sgd_step)
+    _rule = SGDRule
 
 
 class Adagrad(Optimizer):
     """Adagrad (Duchi, Hazan & Singer 2011): rare entries keep a large step."""
 
     _slots = (("squares", 0.0),)
-    _kernel = staticmethod(adagrad_step)
+    _rule = AdagradRule
 
     def _constants(self) -> tuple[float, ...]:
         return (1e-8,)
@@ -94,7 +102,7 @@ class Adam(Optimizer):
     """Adam (Kingma & Ba 2015), lazy: moments and step counts of untouched entries stand still."""
 
     _slots = (("first", 0.0), ("second", 0.0), ("steps", 0.0))
-    _kernel = staticmethod(adam_step)
+    _rule = AdamRule
 
     def _constants(self) -> tuple[float, ...]:
         return (0.9, 0.999, 1e-8)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from sparserec_np.kernels.draws import build_alias, draw_uniform, draw_weighted
-from sparserec_np.kernels.workers import Workers
+from sparserec_np.kernels.workers import ONE_THREAD, Workers
 
 
 class NegativeSampler:
@@ -43,11 +43,23 @@ class NegativeSampler:
             build_alias(weights, keep, alias)
             self._alias = (keep, alias)
 
-    def fill(self, users: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
-        """Write negatives of ``users[e]`` to ``out[e, 1:]``; every user must have an unseen item."""
-        arguments = (self._seed, self._drawn, users, self._indptr, self._items, self.n_items)
-        if self._alias is None:
-            self._workers.run(draw_uniform, len(users), *arguments, out)
+    def reserve(self, n: int) -> int:
+        """Return the number of the first of the next ``n`` draws, which are nobody else's then."""
+        first, self._drawn = self._drawn, self._drawn + n
+        return first
+
+    def fill(self, users: npt.NDArray[Any], out: npt.NDArray[Any], first: int | None = None) -> None:
+        """Write negatives of ``users[e]`` to ``out[e, 1:]``; every user must have an unseen item.
+
+        By the next draws; or, in the calling thread alone, by those that `reserve` numbered from ``first``.
+        """
+        workers = self._workers
+        if first is None:
+            first = self.reserve(len(users) * (out.shape[1] - 1))
         else:
-            self._workers.run(draw_weighted, len(users), *arguments, *self._alias, out)
-        self._drawn += len(users) * (out.shape[1] - 1)
+            workers = ONE_THREAD
+        arguments = (self._seed, first, users, self._indptr, self._items, self.n_items)
+        if self._alias is None:
+            workers.run(draw_uniform, len(users), *arguments, out)
+        else:
+            workers.run(draw_weighted, len(users), *arguments, *self._alias, out)

@@ -8,7 +8,7 @@ best computed once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,6 +25,29 @@ _CALIBRATION_USERS = 2000
 Rows = npt.NDArray[Any]
 
 
+class Batches(Sequence[Rows]):
+    """The batches of an epoch, each made when it is looked at, by whatever thread.
+
+    Parameters
+    ----------
+    n : int
+        How many.
+    make : callable
+        ``make(i)`` returns the numbers of the examples in batch ``i``, ascending.
+    """
+
+    def __init__(self, n: int, make: Callable[[int], Rows]) -> None:
+        self._n, self._make = n, make
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __getitem__(self, i: Any) -> Any:
+        if not 0 <= i < self._n:
+            raise IndexError(f"there are {self._n} batches, found number {i}")
+        return self._make(i)
+
+
 class Scorer(Protocol):
     """What the training loop asks of a scorer."""
 
@@ -36,15 +59,12 @@ class Scorer(Protocol):
     ) -> None:
         """Bring the tables' first values, in place, to the scale that training starts from."""
 
-    def batches(
-        self, lengths: Rows, batch_size: int, neighbours: int, rng: np.random.Generator
-    ) -> Iterator[Rows]:
+    def batches(self, lengths: Rows, batch_size: int, neighbours: int, rng: np.random.Generator) -> Batches:
         """Deal the examples of an epoch into batches of at most ``batch_size``.
 
         The examples are numbered user after user, who has as many as ``lengths`` tells. The numbers of a
         batch are ascending, so that what belongs to one user is looked up together. ``neighbours`` examples
-        in a row go into the same batch, or more. Nothing is drawn from ``rng`` after the first batch, for the
-        others may be dealt while that one is trained on.
+        in a row go into the same batch, or more. Nothing is drawn from ``rng`` after this.
         """
 
     def __call__(
@@ -73,9 +93,7 @@ class DotScorer:
         users.rescale(init_scale)
         items.rescale(init_scale)
 
-    def batches(
-        self, lengths: Rows, batch_size: int, neighbours: int, rng: np.random.Generator
-    ) -> Iterator[Rows]:
+    def batches(self, lengths: Rows, batch_size: int, neighbours: int, rng: np.random.Generator) -> Batches:
         """Shuffle groups of ``neighbours`` examples, cut elsewhere in every epoch."""
         n = int(lengths.sum())
         size = min(neighbours, batch_size)
@@ -84,11 +102,15 @@ class DotScorer:
         order = shuffled(n_groups, rng)
         kind: Any = np.int32 if n + size <= np.iinfo(np.int32).max else np.int64
         step = batch_size // size
-        for start in range(0, n_groups, step):
-            firsts: Rows = np.sort(order[start : start + step]).astype(kind, copy=False) * size - shift
-            numbers = np.add.outer(firsts, np.arange(size, dtype=kind)).reshape(-1)
+
+        def make(i: int) -> Rows:
+            groups = np.sort(order[i * step : (i + 1) * step])
+            firsts: Rows = groups.astype(kind, copy=False) * size - shift
+            numbers: Rows = np.add.outer(firsts, np.arange(size, dtype=kind)).reshape(-1)
             # The first group may begin before the first example, and the last one end after the last.
-            yield numbers[max(0, -int(firsts[0])) : len(numbers) - max(0, int(firsts[-1]) + size - n)]
+            return numbers[max(0, -int(firsts[0])) : len(numbers) - max(0, int(firsts[-1]) + size - n)]
+
+        return Batches(-(-n_groups // step), make)
 
     def __call__(
         self,
@@ -163,16 +185,17 @@ class PropagationScorer:
         else:
             items.rescale(1.0)
 
-    def batches(
-        self, lengths: Rows, batch_size: int, neighbours: int, rng: np.random.Generator
-    ) -> Iterator[Rows]:
+    def batches(self, lengths: Rows, batch_size: int, neighbours: int, rng: np.random.Generator) -> Batches:
         """Shuffle the users and keep each one's examples together: their history is propagated once."""
         starts = np.cumsum(lengths) - lengths
         users = rng.permutation(len(lengths))
         ends = np.cumsum(lengths[users])
         order = np.arange(ends[-1]) + np.repeat(starts[users] - (ends - lengths[users]), lengths[users])
-        for start in range(0, len(order), batch_size):
-            yield np.sort(order[start : start + batch_size])
+
+        def make(i: int) -> Rows:
+            return np.sort(order[i * batch_size : (i + 1) * batch_size])
+
+        return Batches(-(-len(order) // batch_size), make)
 
     def __call__(
         self,

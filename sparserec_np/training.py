@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,8 +19,10 @@ from sparserec_np.losses import Loss, bpr, softmax
 from sparserec_np.optim import Optimizer
 from sparserec_np.released import release_memory
 from sparserec_np.sampling import NegativeSampler
-from sparserec_np.scorers import DotScorer, Scorer
+from sparserec_np.scorers import Batches, DotScorer, Scorer
 from sparserec_np.tables import SparseTable, TableGradient
+
+Examples = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
 
 # Numbers that the accumulators of a table may have even where fewer entries are stored.
 _PROBE_NUMBERS = 1 << 22
@@ -136,32 +137,38 @@ class Trainer:
     def run_epoch(self) -> float:
         """Go through all interactions once, in a new random order; returns the mean loss."""
         batches = self.scorer.batches(self._lengths, self.batch_size, self.neighbours, self.rng)
-        if self.items.parameter.workers.n_jobs == 1:
-            loss = sum(self._run_step(*self._examples_of(batch)) for batch in batches)
-        else:
-            # A batch's examples depend on no table: those of the next are taken while this one is trained on.
-            loss = 0.0
-            with ThreadPoolExecutor(1) as ahead:
-                coming = ahead.submit(self._next_examples, batches)
-                while (examples := coming.result()) is not None:
-                    coming = ahead.submit(self._next_examples, batches)
-                    loss += self._run_step(*examples)
+        # What a batch consists of depends on no value in the tables: every thread gets one ready by itself.
+        most = self.items.parameter.workers.n_jobs
+        loss, done = 0.0, 0
+        while done < len(batches):
+            n = min(most, len(batches) - done)
+            for examples in self._prepare(batches, range(done, done + n)):
+                loss += self._run_step(*examples)
+            done += n
         return loss / max(1, self.n_examples)
 
-    def _next_examples(self, batches: Iterator[npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], ...] | None:
-        batch = next(batches, None)
-        return None if batch is None else self._examples_of(batch)
+    def _prepare(self, batches: Batches, numbers: range) -> Iterator[Examples]:
+        """Make the examples of some batches ready, each in one thread."""
+        per_batch = self.batch_size * self.negatives
+        firsts = [self.sampler.reserve(per_batch) for _ in numbers]
+        prepared: dict[int, Examples] = {}
 
-    def _examples_of(self, batch: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], ...]:
+        def prepare(start: int, stop: int) -> None:
+            for i in range(start, stop):
+                prepared[i] = self._examples_of(batches[numbers[i]], firsts[i])
+
+        self.items.parameter.workers.run(prepare, len(numbers), min_share=1)
+        for i in range(len(numbers)):
+            yield prepared.pop(i)
+
+    def _examples_of(self, batch: npt.NDArray[Any], first_draw: int) -> Examples:
         """Users, items (the positive first) and weights of the examples with these ascending numbers."""
         n = len(batch)
         users, weights = np.empty(n, dtype=np.int32), np.empty(n, dtype=self._weights.dtype)
         items = np.empty((n, 1 + self.negatives), dtype=np.int32)
-        self.items.parameter.workers.run(
-            take_examples, n, batch, self._ends, self._items, self._weights, users, items, weights
-        )
+        take_examples(0, n, batch, self._ends, self._items, self._weights, users, items, weights)
         if self.negatives:
-            self.sampler.fill(users, items)
+            self.sampler.fill(users, items, first_draw)
         return users, items, weights
 
     def _run_step(self, users: npt.NDArray[Any], items: npt.NDArray[Any], weights: npt.NDArray[Any]) -> float:
@@ -178,7 +185,13 @@ class Trainer:
             del gradients, gradient
             release_memory()
             share = self.schedule.share(self.step)
-            self.n_replaced += sum(side.explore(share) for side in self.sides)
+            replaced: list[int] = []
+
+            def explore(start: int, stop: int) -> None:
+                replaced.extend(side.explore(share) for side in self.sides[start:stop])
+
+            self.items.parameter.workers.run(explore, len(self.sides), min_share=1)
+            self.n_replaced += sum(replaced)
             self._drop_probes()
         return loss
 

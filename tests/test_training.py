@@ -84,7 +84,7 @@ def dense_training(trainer, epochs):
             users = users_of[batch]
             items = np.empty((len(batch), 1 + trainer.negatives), dtype=np.int32)
             items[:, 0] = items_of[batch]
-            sampler.fill(users, items)
+            sampler.fill(users, items, sampler.reserve(trainer.batch_size * trainer.negatives))
             step += 1
             due = trainer.grow_by != "none" and schedule.is_due(step)
             if trainer.grow_by != "none" and schedule.is_due(step + gathered - 1):

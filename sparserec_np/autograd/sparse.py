@@ -38,11 +38,10 @@ from sparserec_np.kernels.grouping import (
     order_by_row,
 )
 from sparserec_np.kernels.ranked import add_partners
-from sparserec_np.kernels.workers import Workers
+from sparserec_np.kernels.workers import ONE_THREAD, Workers
 from sparserec_np.tables import SparseTable, TableGradient, unsigned
 
 Rows = npt.NDArray[np.signedinteger[Any]]
-_ONE_THREAD = Workers(1)
 # Of up to one row in so many it is cheaper to sort the row numbers than to look at the counts of all rows.
 _FEW = 16
 
@@ -64,7 +63,7 @@ class Parameter:
     """
 
     table: SparseTable
-    workers: Workers = _ONE_THREAD
+    workers: Workers = ONE_THREAD
     slots: npt.NDArray[np.int32] = None  # type: ignore[assignment]
     accumulators: npt.NDArray[Any] = None  # type: ignore[assignment]
 

@@ -1,65 +1,96 @@
 """Optimizer steps on the stored entries of touched rows.
 
-All kernels share the leading arguments: the part ``[start, stop)`` of ``rows`` (touched, ascending), the
-occurrences of each in the batch (``counts``), the table's ``indptr`` and ``data``, and the gradient
-``values``, of which row ``rows[t]`` owns ``values[value_starts[t]:value_starts[t + 1]]``. L2
-regularisation is charged once for each occurrence of a row, as if each example carried its own penalty.
+A rule is a named tuple of an optimizer's constants and of its state, arrays with a number for each stored
+entry; `move` is what it does to one entry, compiled into whatever kernel gets the rule. L2 regularisation is
+charged once for each occurrence of a row, as if each example carried its own penalty.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import numpy as np
+import numpy.typing as npt
 from numba import njit
+from numba.extending import overload
 
 _u = np.uint64
 _1 = np.uint64(1)
 
+Array = npt.NDArray[Any]
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def sgd_step(start, stop, rows, counts, indptr, data, value_starts, values, learning_rate, l2):
+
+class SGDRule(NamedTuple):
     """``w ← w − η g``."""
-    real = data.dtype.type
-    for t in range(_u(start), _u(stop)):
-        shrink = l2 * real(counts[t])
-        q = _u(indptr[_u(rows[t])])
-        for v in range(_u(value_starts[t]), _u(value_starts[t + _1])):
-            data[q] -= learning_rate * (values[v] + shrink * data[q])
-            q += _1
+
+    learning_rate: Any
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def adagrad_step(
-    start, stop, rows, counts, indptr, data, value_starts, values, learning_rate, l2, squares, epsilon
-):
+class AdagradRule(NamedTuple):
     """``s ← s + g²``, ``w ← w − η g / (√s + ε)`` (Duchi et al. 2011)."""
-    real = data.dtype.type
-    for t in range(_u(start), _u(stop)):
-        shrink = l2 * real(counts[t])
-        q = _u(indptr[_u(rows[t])])
-        for v in range(_u(value_starts[t]), _u(value_starts[t + _1])):
-            g = values[v] + shrink * data[q]
-            squares[q] += g * g
-            data[q] -= learning_rate * g / (np.sqrt(squares[q]) + epsilon)
-            q += _1
+
+    learning_rate: Any
+    squares: Array
+    epsilon: Any
+
+
+class AdamRule(NamedTuple):
+    """Adam (Kingma & Ba 2015), lazy: an entry's moments and its step count move only when it is touched."""
+
+    learning_rate: Any
+    first: Array
+    second: Array
+    steps: Array
+    beta1: Any
+    beta2: Any
+    epsilon: Any
+
+
+def _sgd(rule, data, q, g):
+    data[q] -= rule.learning_rate * g
+
+
+def _adagrad(rule, data, q, g):
+    square = rule.squares[q] + g * g
+    rule.squares[q] = square
+    data[q] -= rule.learning_rate * g / (np.sqrt(square) + rule.epsilon)
+
+
+def _adam(rule, data, q, g):
+    one = data.dtype.type(1)
+    rule.steps[q] += 1
+    rule.first[q] = rule.beta1 * rule.first[q] + (one - rule.beta1) * g
+    rule.second[q] = rule.beta2 * rule.second[q] + (one - rule.beta2) * g * g
+    mean = rule.first[q] / (one - rule.beta1 ** rule.steps[q])
+    spread = rule.second[q] / (one - rule.beta2 ** rule.steps[q])
+    data[q] -= rule.learning_rate * mean / (np.sqrt(spread) + rule.epsilon)
+
+
+_MOVES: dict[type, Callable[..., None]] = {SGDRule: _sgd, AdagradRule: _adagrad, AdamRule: _adam}
+
+
+def move(rule: Any, data: Array, q: int, g: Any) -> None:
+    """Move entry ``q`` down its gradient ``g``; for kernels."""
+    _MOVES[type(rule)](rule, data, q, g)
+
+
+@overload(move, jit_options={"error_model": "numpy", "fastmath": {"contract"}})
+def _move(rule, data, q, g):
+    return _MOVES[rule.instance_class]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def adam_step(
-    start, stop, rows, counts, indptr, data, value_starts, values, learning_rate, l2,
-    first, second, steps, beta1, beta2, epsilon,
-):  # fmt: skip
-    """Adam (Kingma & Ba 2015), lazy: an entry's moments and its step count move only when it is touched."""
-    one = data.dtype.type(1)
+def step(start, stop, rows, counts, indptr, data, value_starts, values, l2, rule):
+    """Move the entries of the part ``[start, stop)`` of ``rows`` (touched, ascending).
+
+    ``counts`` are the occurrences of each in the batch, and row ``rows[t]`` has the gradient
+    ``values[value_starts[t]:value_starts[t + 1]]``.
+    """
     real = data.dtype.type
     for t in range(_u(start), _u(stop)):
         shrink = l2 * real(counts[t])
         q = _u(indptr[_u(rows[t])])
         for v in range(_u(value_starts[t]), _u(value_starts[t + _1])):
-            g = values[v] + shrink * data[q]
-            steps[q] += 1
-            first[q] = beta1 * first[q] + (one - beta1) * g
-            second[q] = beta2 * second[q] + (one - beta2) * g * g
-            mean = first[q] / (one - beta1 ** steps[q])
-            spread = second[q] / (one - beta2 ** steps[q])
-            data[q] -= learning_rate * mean / (np.sqrt(spread) + epsilon)
+            move(rule, data, q, values[v] + shrink * data[q])
             q += _1

@@ -107,6 +107,10 @@ class Workers:
         self.close()
 
 
+# Has no threads of its own, so whoever runs something with it does it alone.
+ONE_THREAD = Workers(1)
+
+
 def _serve(tasks: SimpleQueue[Any]) -> None:
     """Run what comes until there is None."""
     while (task := tasks.get()) is not None:
