@@ -11,17 +11,18 @@ import numpy.typing as npt
 from scipy import sparse
 
 from sparserec_np.autograd import Parameter, Tape
-from sparserec_np.autograd.fused import bpr_of_dots
 from sparserec_np.distillation import Distillation
 from sparserec_np.exploration import CosineSchedule, draw_probes, replace
+from sparserec_np.fused import BprBatch, bpr_step
 from sparserec_np.kernels.draws import take_examples
 from sparserec_np.losses import Loss, bpr, softmax
 from sparserec_np.optim import Optimizer
 from sparserec_np.released import release_memory
 from sparserec_np.sampling import NegativeSampler
 from sparserec_np.scorers import Batches, DotScorer, Scorer
-from sparserec_np.tables import SparseTable, TableGradient
+from sparserec_np.tables import SparseTable
 
+# Users, items (the positive first) and weights.
 Examples = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
 
 # Numbers that the accumulators of a table may have even where fewer entries are stored.
@@ -137,32 +138,41 @@ class Trainer:
     def run_epoch(self) -> float:
         """Go through all interactions once, in a new random order; returns the mean loss."""
         batches = self.scorer.batches(self._lengths, self.batch_size, self.neighbours, self.rng)
-        # What a batch consists of depends on no value in the tables: every thread gets one ready by itself.
-        most = self.items.parameter.workers.n_jobs
         loss, done = 0.0, 0
         while done < len(batches):
-            n = min(most, len(batches) - done)
-            for examples in self._prepare(batches, range(done, done + n)):
-                loss += self._run_step(*examples)
+            # What a batch consists of depends on no value in the tables: every thread gets one ready by
+            # itself. But an exploration changes where rows are stored.
+            most, n = min(self.items.parameter.workers.n_jobs, len(batches) - done), 1
+            while n < most and not self._explores_at(self.step + n):
+                n += 1
+            loss += sum(map(self._run_step, self._prepare(batches, range(done, done + n))))
             done += n
         return loss / max(1, self.n_examples)
 
-    def _prepare(self, batches: Batches, numbers: range) -> Iterator[Examples]:
-        """Make the examples of some batches ready, each in one thread."""
+    def _explores_at(self, step: int) -> bool:
+        return self.grow_by != "none" and self.schedule.is_due(step)
+
+    def _prepare(self, batches: Batches, numbers: range) -> Iterator[Examples | BprBatch]:
+        """Make some batches ready, each in one thread."""
         per_batch = self.batch_size * self.negatives
         firsts = [self.sampler.reserve(per_batch) for _ in numbers]
-        prepared: dict[int, Examples] = {}
+        prepared: dict[int, Examples | BprBatch] = {}
+        users, items = self.tables
 
         def prepare(start: int, stop: int) -> None:
             for i in range(start, stop):
-                prepared[i] = self._examples_of(batches[numbers[i]], firsts[i])
+                examples = self._examples_of(batches[numbers[i]], firsts[i])
+                if self._is_bpr_of_dots and users is not None:
+                    prepared[i] = BprBatch.of(users, items, *examples[:2])
+                else:
+                    prepared[i] = examples
 
         self.items.parameter.workers.run(prepare, len(numbers), min_share=1)
         for i in range(len(numbers)):
             yield prepared.pop(i)
 
     def _examples_of(self, batch: npt.NDArray[Any], first_draw: int) -> Examples:
-        """Users, items (the positive first) and weights of the examples with these ascending numbers."""
+        """Take the examples with these ascending numbers, and draw their negatives."""
         n = len(batch)
         users, weights = np.empty(n, dtype=np.int32), np.empty(n, dtype=self._weights.dtype)
         items = np.empty((n, 1 + self.negatives), dtype=np.int32)
@@ -171,18 +181,16 @@ class Trainer:
             self.sampler.fill(users, items, first_draw)
         return users, items, weights
 
-    def _run_step(self, users: npt.NDArray[Any], items: npt.NDArray[Any], weights: npt.NDArray[Any]) -> float:
+    def _run_step(self, batch: Examples | BprBatch) -> float:
         """One batch; returns its summed loss."""
         self.step += 1
-        explores = self.grow_by != "none" and self.schedule.is_due(self.step)
-        if self.grow_by != "none" and self.schedule.is_due(self.step + self._n_gathered - 1):
+        if self._explores_at(self.step + self._n_gathered - 1):
             self._draw_probes()
-
-        loss, gradients = self._differentiate(users, items, weights)
-        for side, gradient in zip(self.sides, gradients, strict=True):
-            side.optimizer.step(gradient)
-        if explores:
-            del gradients, gradient
+        if isinstance(batch, BprBatch):
+            loss = bpr_step(batch, *(side.optimizer for side in self.sides))
+        else:
+            loss = self._follow_tape(*batch)
+        if self._explores_at(self.step):
             release_memory()
             share = self.schedule.share(self.step)
             replaced: list[int] = []
@@ -195,12 +203,10 @@ class Trainer:
             self._drop_probes()
         return loss
 
-    def _differentiate(
+    def _follow_tape(
         self, users: npt.NDArray[Any], items: npt.NDArray[Any], weights: npt.NDArray[Any]
-    ) -> tuple[float, list[TableGradient]]:
-        """Loss of a batch, its users ascending, and the gradients by the tables."""
-        if self._is_bpr_of_dots and self.users is not None:
-            return bpr_of_dots(self.users.parameter, self.items.parameter, users, items)
+    ) -> float:
+        """Move the tables down the gradients of any loss; returns it, summed over the examples."""
         tape = Tape()
         tables = [tape.variable(side.parameter) for side in self.sides]
         user_table = tables[0] if self.users is not None else None
@@ -208,7 +214,9 @@ class Trainer:
         loss = self.loss(scores, weights)
         if self.distillation is not None:
             loss = loss + self.distillation.loss(scores, users, items)
-        return float(loss.value), tape.backward(loss, tables)
+        for side, gradient in zip(self.sides, tape.backward(loss, tables), strict=True):
+            side.optimizer.step(gradient)
+        return float(loss.value)
 
     @property
     def _is_bpr_of_dots(self) -> bool:

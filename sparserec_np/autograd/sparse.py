@@ -34,7 +34,6 @@ from sparserec_np.kernels.grouping import (
     counted_rows,
     group_partners,
     lay_out,
-    lay_out_ascending,
     order_by_row,
 )
 from sparserec_np.kernels.ranked import add_partners
@@ -44,6 +43,19 @@ from sparserec_np.tables import SparseTable, TableGradient, unsigned
 Rows = npt.NDArray[np.signedinteger[Any]]
 # Of up to one row in so many it is cheaper to sort the row numbers than to look at the counts of all rows.
 _FEW = 16
+
+
+def touched_rows(rows: npt.NDArray[np.unsignedinteger[Any]], counts: Rows) -> npt.NDArray[np.int64]:
+    """Count ``rows`` in ``counts`` (n_rows,), zeros before, and return those that occur, ascending."""
+    touched = np.empty(min(len(rows), len(counts)) + 1, dtype=np.int64)
+    n = count_rows(rows, counts, touched)
+    if n < len(counts) // _FEW:
+        touched = touched[:n]
+        touched.sort()
+        return touched
+    touched = np.empty(len(counts) + 1, dtype=np.int64)
+    counted_rows(counts, touched)
+    return touched[:n]
 
 
 @dataclass(eq=False)
@@ -89,17 +101,9 @@ class Parameter:
         places : int array (n_rows,)
             Where each touched row's values begin; valid until the next call.
         """
-        touched = np.empty(min(len(rows), len(self._counts)) + 1, dtype=np.int64)
-        n = count_rows(unsigned(rows), self._counts, touched)
-        if n < len(self._counts) // _FEW:
-            touched = touched[:n]
-            touched.sort()
-        else:
-            touched = np.empty(len(self._counts) + 1, dtype=np.int64)
-            counted_rows(self._counts, touched)
-            touched = touched[:n]
-        counts = np.empty(n, dtype=np.int64)
-        starts = np.empty(n + 1, dtype=np.int64)
+        touched = touched_rows(unsigned(rows), self._counts)
+        counts = np.empty(len(touched), dtype=np.int64)
+        starts = np.empty(len(touched) + 1, dtype=np.int64)
         lay_out(touched, self._counts, unsigned(self.table.indptr), counts, starts, self._places)
         values = np.zeros(starts[-1], dtype=self.table.data.dtype)
         return TableGradient(touched, counts, starts, values), self._places
@@ -119,22 +123,6 @@ class Parameter:
         order = np.empty(len(rows), dtype=np.int64)
         order_by_row(unsigned(rows), gradient.rows, offsets, places, order)
         return gradient, offsets, order
-
-    def new_gradient_of_ascending(self, rows: Rows) -> tuple[TableGradient, Rows]:
-        """Make room for the gradient of ``rows`` that come in ascending order, repeats allowed.
-
-        Returns
-        -------
-        gradient : TableGradient
-            Its values are still to be written.
-        offsets : int64 array
-            The occurrences of touched row ``t`` are ``offsets[t]`` to ``offsets[t + 1]``.
-        """
-        touched, counts = (np.empty(len(rows), dtype=np.int64) for _ in range(2))
-        offsets, starts = (np.empty(len(rows) + 1, dtype=np.int64) for _ in range(2))
-        n = lay_out_ascending(unsigned(rows), unsigned(self.table.indptr), touched, offsets, counts, starts)
-        values = np.empty(starts[n], dtype=self.table.data.dtype)
-        return TableGradient(touched[:n], counts[:n], starts[: n + 1], values), offsets[: n + 1]
 
     def cuts(self, offsets: Rows) -> list[int]:
         """Where to cut the touched rows so that every thread gets about as many occurrences."""

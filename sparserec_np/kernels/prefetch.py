@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+_u = np.uint64
 _LINE = 64  # bytes that come at once
 
 
@@ -52,7 +54,15 @@ def prefetch_entries(columns, data, q):
 
 
 @njit(nogil=True, inline="always")
-def prefetch_row(row):
-    """Ask for a whole row of a dense array."""
-    for c in range(0, len(row), _LINE // row.itemsize):
-        prefetch(row, c)
+def prefetch_touched(t, stop, touched, indptr, columns, data, slots, probes, dim):
+    """Ask for what the touched row ``t`` needs, if it is before ``stop``; ``probes`` are flat.
+
+    Of a view of one probe row its holders would be counted, which takes longer than the rest.
+    """
+    if t < stop:
+        row = _u(touched[t])
+        prefetch_entries(columns, data, _u(indptr[row]))
+        if slots[row] >= 0:
+            first = _u(slots[row]) * dim
+            for c in range(_u(0), dim, _u(_LINE // probes.itemsize)):
+                prefetch(probes, first + c)

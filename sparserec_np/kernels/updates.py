@@ -70,7 +70,7 @@ def _adam(rule, data, q, g):
 _MOVES: dict[type, Callable[..., None]] = {SGDRule: _sgd, AdagradRule: _adagrad, AdamRule: _adam}
 
 
-def move(rule: Any, data: Array, q: int, g: Any) -> None:
+def move(rule: Any, data: Array, q: Any, g: Any) -> None:
     """Move entry ``q`` down its gradient ``g``; for kernels."""
     _MOVES[type(rule)](rule, data, q, g)
 
