@@ -13,6 +13,8 @@ from sparserec_np.kernels.prefetch import prefetch
 
 # How many examples before they are needed their memory is asked for.
 _AHEAD = 32
+# So many items are compared at a time, in a handful of vector instructions.
+_WINDOW = np.uint64(64)
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
@@ -53,6 +55,19 @@ def _contains(item, first, last, seen):
     if n == 0:
         return False
     found = first
+    while n > _WINDOW:
+        half = n >> np.uint64(1)
+        found += half * np.uint64(np.uint64(seen[found + half]) <= np.uint64(item))
+        n -= half
+    if len(seen) >= _WINDOW:
+        # A window of a fixed length may reach into what others have seen. So that it has the item tells
+        # little, but it seldom has, and what it has not was not seen.
+        window, same = min(found, np.uint64(len(seen)) - _WINDOW), seen.dtype.type(item)
+        hits = np.int32(0)
+        for k in range(_WINDOW):
+            hits |= np.int32(seen[window + k] == same)
+        if hits == 0:
+            return False
     while n > 1:
         half = n >> np.uint64(1)
         found += half * np.uint64(np.uint64(seen[found + half]) <= np.uint64(item))
@@ -62,12 +77,12 @@ def _contains(item, first, last, seen):
 
 @njit(cache=True, nogil=True, inline="always")
 def _prefetch_seen(e, stop, users, seen_indptr, seen_items):
-    """Ask for what the search in the items of ``users[e]`` begins with, if ``e`` is before ``stop``."""
-    if e < stop:
+    """Ask for the items of ``users[e]``, as many as most have, if ``e`` is before ``stop`` and not the first."""
+    if e < stop and users[e] != users[e - np.uint64(1)]:
         user = np.uint64(users[e])
         first, last = np.uint64(seen_indptr[user]), np.uint64(seen_indptr[user + np.uint64(1)])
-        prefetch(seen_items, first)
-        prefetch(seen_items, (first + last) >> np.uint64(1))
+        for q in range(first, min(last, first + _WINDOW), np.uint64(16)):
+            prefetch(seen_items, q)
 
 
 @njit(cache=True, nogil=True)

@@ -40,18 +40,21 @@ def seen_by(*histories):
 
 
 @given(
-    n_items=st.integers(1, 30),
-    seen=st.sets(st.integers(0, 29)),
+    n_items=st.integers(1, 30) | st.integers(100, 400),
+    seen=st.sets(st.integers(0, 29)) | st.sets(st.integers(0, 399), min_size=60),
+    others=st.integers(0, 400),
     seed=st.integers(0, 2**64 - 1),
     first_number=st.integers(0, 2**40),
 )
-def test_uniform_draws_are_unseen_items(n_items, seen, seed, first_number):
+def test_uniform_draws_are_unseen_items(n_items, seen, others, seed, first_number):
     seen = sorted(item for item in seen if item < n_items)
     if len(seen) == n_items:
         return
-    indptr, items = seen_by(seen)
+    # What others have seen lies before and behind.
+    before, behind = range(min(others, n_items)), range(max(0, n_items - others), n_items)
+    indptr, items = seen_by(before, seen, behind)
     out = np.full((4, 6), -1, dtype=np.int32)
-    draw_uniform(0, 4, np.uint64(seed), first_number, np.zeros(4, np.int32), indptr, items, n_items, out)
+    draw_uniform(0, 4, np.uint64(seed), first_number, np.ones(4, np.int32), indptr, items, n_items, out)
     assert (out[:, 0] == -1).all()
     negatives = out[:, 1:]
     assert ((negatives >= 0) & (negatives < n_items)).all()
