@@ -77,7 +77,7 @@ def _contains(item, first, last, seen):
 
 @njit(cache=True, nogil=True, inline="always")
 def _prefetch_seen(e, stop, users, seen_indptr, seen_items):
-    """Ask for the items of ``users[e]``, as many as most have, if ``e`` is before ``stop`` and not the first."""
+    """Ask for the items of ``users[e]``, as many as most have, where another user begins before ``stop``."""
     if e < stop and users[e] != users[e - np.uint64(1)]:
         user = np.uint64(users[e])
         first, last = np.uint64(seen_indptr[user]), np.uint64(seen_indptr[user + np.uint64(1)])
