@@ -96,9 +96,9 @@ def bpr_step(batch: BprBatch, left: Optimizer, right: Optimizer) -> float:
     """
     users, items = left.parameter, right.parameter
     a, b = users.table, items.table
-    # What the examples need of a row after it has moved is kept aside. And few rows have several pairs in a
-    # batch: it is cheaper to write down what each pair contributes and to add that up than to look at the
-    # rows of all pairs again.
+    # What is needed of a row after it has moved is kept aside. And few rows have several pairs in a batch: it
+    # is cheaper to write down what each pair finds in its row of the left table and to add that up than to
+    # look at these rows again.
     old = np.empty(batch.left_starts[-1], a.arrays[1].dtype), np.empty(batch.left_starts[-1], a.data.dtype)
     runs = np.empty(batch.run_starts[-1], dtype=b.data.dtype)
     pushes, losses = (np.empty(len(batch.partners), dtype=np.float32) for _ in range(2))
@@ -109,7 +109,7 @@ def bpr_step(batch: BprBatch, left: Optimizer, right: Optimizer) -> float:
     )  # fmt: skip
     items.workers.run_cuts(
         move_partners, items.cuts(batch.right_offsets), batch.right_rows, batch.right_offsets, batch.pairs,
-        batch.owners, batch.run_starts, runs, batch.left_starts, *old, pushes, *b.arrays,
+        batch.owners, batch.run_starts, runs, batch.left_starts, *old, pushes, unsigned(b.indptr), b.data,
         items.slots, items.accumulators, right.l2, right.rule,
     )  # fmt: skip
     return float(losses.sum())

@@ -13,7 +13,7 @@ from numba import njit
 
 from sparserec_np.kernels.exponentials import _exp, _log1p_of_share
 from sparserec_np.kernels.loops import short_loop
-from sparserec_np.kernels.prefetch import prefetch, prefetch_entries, prefetch_touched
+from sparserec_np.kernels.prefetch import prefetch, prefetch_entries, prefetch_numbers
 from sparserec_np.kernels.updates import move
 
 _u = np.uint64
@@ -22,8 +22,10 @@ _1 = np.uint64(1)
 # How many rows, pairs, before they are needed their memory is asked for: what is on its way at a time.
 _ROWS_AHEAD = np.uint64(4)
 _PAIRS_AHEAD = np.uint64(16)
-# Numbers of the dense rows that are at work at a time: they stay in the nearest cache.
-_BLOCK_NUMBERS = 2048
+# Numbers of the dense rows that are at work at a time: they stay in the nearest cache. But so many examples
+# are, however wide.
+_BLOCK_NUMBERS = np.uint64(4096)
+_LEAST_EXAMPLES = np.uint64(16)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
@@ -36,7 +38,21 @@ def _push(start, stop, margins, pushes):
         margins[e] = _log1p_of_share(small) - min(x, _f(0.0))
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@njit(nogil=True, inline="always")
+def _within(begin, end, offsets, t):
+    """Return the first example of the row ``touched[t]`` in the block, and the one after its last."""
+    return max(begin, _u(offsets[t])), min(end, _u(offsets[t + _1]))
+
+
+@njit(nogil=True, inline="always")
+def _weight(pair, pushes):
+    """Return the derivative of the loss by the score of a pair."""
+    push = pushes[pair >> _1]
+    return push if pair & _1 else -push
+
+
+# The sum of a dot product may be taken in any order, so that it is taken in vector instructions.
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
 def move_owners(
     start, stop, touched, offsets, partners, run_starts, a_indptr, a_columns, a_data,
     b_indptr, b_columns, b_data, pushes, losses, old_starts, old_columns, old_data, runs, slots, accumulators,
@@ -47,62 +63,77 @@ def move_owners(
     Those of the row ``touched[t]`` are ``offsets[t]`` to ``offsets[t + 1]``; example ``e`` has the positive
     ``partners[e, 0]`` and the negative ``partners[e, 1]``, rows of ``B``. Its loss goes to ``losses[e]``; the
     derivative by the negative's score, which is that by the positive's with the other sign, to ``pushes[e]``.
-    What pair ``2 e + j`` contributes to the gradient of its row of ``B`` is written to ``runs``, a number for
-    each stored entry of the row, from ``run_starts[2 e + j]`` on. What the row ``touched[t]`` stored before
-    is kept from ``old_starts[t]`` on.
+    What is stored of row ``touched[t]`` before it moves is kept from ``old_starts[t]`` on, and what pair
+    ``2 e + j`` finds in it at the columns of its row of ``B`` is written to ``runs`` from
+    ``run_starts[2 e + j]`` on.
     """
     start, stop, dim = _u(start), _u(stop), _u(accumulators.shape[1])
     flat, n_pairs, probes = partners.reshape(-1), _u(partners.size), accumulators.reshape(-1)
-    block = max(_1, _u(_BLOCK_NUMBERS) // dim)
-    wide = np.zeros((block, dim), dtype=a_data.dtype)
+    block = max(_LEAST_EXAMPLES, _BLOCK_NUMBERS // dim)
+    # Rows of A, and for each example how its two rows of B are apart, dense: the processor guesses where a
+    # sparse row ends, mostly wrong, and a wrong guess takes as long as a dense row.
+    wide, apart = np.zeros((block, dim), dtype=a_data.dtype), np.empty((block, dim), dtype=a_data.dtype)
     gradient = np.zeros(dim, dtype=a_data.dtype)
-    for begin in range(start, stop, block):
-        end = min(begin + block, stop)
-        # First all margins of some rows, then what they push by, then the gradients: within each of these
-        # nothing waits for what was just computed.
-        for t in range(begin, end):
-            prefetch_touched(t + _ROWS_AHEAD, stop, touched, a_indptr, a_columns, a_data, slots, probes, dim)
-            row, i, v = _u(touched[t]), t - begin, _u(old_starts[t])
+    t, last = start, _u(offsets[stop])
+    for begin in range(_u(offsets[start]), last, block):
+        end, first_owner = min(begin + block, last), t
+        apart[:] = 0
+        while t < stop and _u(offsets[t]) < end:
+            if t + _ROWS_AHEAD < stop:
+                prefetch_entries(a_columns, a_data, _u(a_indptr[_u(touched[t + _ROWS_AHEAD])]))
+            row, i, v = _u(touched[t]), t - first_owner, _u(old_starts[t])
             for q in range(_u(a_indptr[row]), _u(a_indptr[row + _1])):
                 short_loop()
                 wide[i, a_columns[q]] = a_data[q]
                 old_columns[v] = a_columns[q]
                 old_data[v] = a_data[q]
                 v += _1
-            for e in range(_u(offsets[t]), _u(offsets[t + _1])):
-                p = e + e
+            own, others = _within(begin, end, offsets, t)
+            for e in range(own, others):
+                k, p = e - begin, e + e
                 if p + _PAIRS_AHEAD < n_pairs:
                     prefetch_entries(b_columns, b_data, _u(b_indptr[_u(flat[p + _PAIRS_AHEAD])]))
                     prefetch_entries(b_columns, b_data, _u(b_indptr[_u(flat[p + _PAIRS_AHEAD + _1])]))
-                liked, other = _u(flat[p]), _u(flat[p + _1])
-                x = y = _f(0.0)
+                liked, v = _u(flat[p]), _u(run_starts[p])
                 for q in range(_u(b_indptr[liked]), _u(b_indptr[liked + _1])):
                     short_loop()
-                    x += wide[i, b_columns[q]] * b_data[q]
+                    apart[k, b_columns[q]] = -b_data[q]
+                    runs[v] = wide[i, b_columns[q]]
+                    v += _1
+                other, v = _u(flat[p + _1]), _u(run_starts[p + _1])
                 for q in range(_u(b_indptr[other]), _u(b_indptr[other + _1])):
                     short_loop()
-                    y += wide[i, b_columns[q]] * b_data[q]
-                losses[e] = x - y
-        _push(_u(offsets[begin]), _u(offsets[end]), losses, pushes)
-        for t in range(begin, end):
-            row, i = _u(touched[t]), t - begin
-            for e in range(_u(offsets[t]), _u(offsets[t + _1])):
-                for j in range(_u(2)):
-                    p = e + e + j
-                    partner, v = _u(flat[p]), _u(run_starts[p])
-                    weight = pushes[e] if j == _1 else -pushes[e]
-                    for q in range(_u(b_indptr[partner]), _u(b_indptr[partner + _1])):
-                        short_loop()
-                        c = b_columns[q]
-                        gradient[c] += weight * b_data[q]
-                        runs[v] = weight * wide[i, c]
-                        v += _1
-            shrink = l2 * _f(_u(offsets[t + _1]) - _u(offsets[t]))
+                    apart[k, b_columns[q]] += b_data[q]
+                    runs[v] = wide[i, b_columns[q]]
+                    v += _1
+            t += _1
+        for s in range(first_owner, t):
+            i = s - first_owner
+            own, others = _within(begin, end, offsets, s)
+            for e in range(own, others):
+                k, margin = e - begin, _f(0.0)
+                for c in range(dim):
+                    margin -= apart[k, c] * wide[i, c]
+                losses[e] = margin
+        _push(begin, end, losses, pushes)
+        for s in range(first_owner, t):
+            row, i = _u(touched[s]), s - first_owner
+            own, others = _within(begin, end, offsets, s)
+            for e in range(own, others):
+                k, push = e - begin, pushes[e]
+                for c in range(dim):
+                    gradient[c] += push * apart[k, c]
             for q in range(_u(a_indptr[row]), _u(a_indptr[row + _1])):
                 short_loop()
-                c = a_columns[q]
-                wide[i, c] = 0
-                move(rule, a_data, q, gradient[c] + shrink * a_data[q])
+                wide[i, a_columns[q]] = 0
+            if _u(offsets[s + _1]) > end:
+                # The row has more examples, which begin the next block.
+                t = s
+                break
+            shrink = l2 * _f(_u(offsets[s + _1]) - _u(offsets[s]))
+            for q in range(_u(a_indptr[row]), _u(a_indptr[row + _1])):
+                short_loop()
+                move(rule, a_data, q, gradient[a_columns[q]] + shrink * a_data[q])
             if slots[row] >= 0:
                 first = _u(slots[row]) * dim
                 for c in range(dim):
@@ -113,17 +144,18 @@ def move_owners(
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def move_partners(
     start, stop, touched, offsets, pairs, owners, run_starts, runs, old_starts, old_columns, old_data, pushes,
-    b_indptr, b_columns, b_data, slots, accumulators, l2, rule,
+    b_indptr, b_data, slots, accumulators, l2, rule,
 ):  # fmt: skip
-    """Update the touched rows of ``B`` in the part by the ``runs`` that `move_owners` wrote.
+    """Update the touched rows of ``B`` in the part by the ``runs`` and ``pushes`` of `move_owners`.
 
     The pairs of the row ``touched[t]`` are ``offsets[t]`` to ``offsets[t + 1]`` of ``pairs``, and ``owners``
     tells whose they are, a number ``t`` of `move_owners`; only a probe row needs to look at these.
     """
     start, stop, n_pairs, dim = _u(start), _u(stop), _u(len(pairs)), _u(accumulators.shape[1])
-    probes, gradient = accumulators.reshape(-1), np.zeros(dim, dtype=b_data.dtype)
+    gradient = np.zeros(dim, dtype=b_data.dtype)
+    # Probe rows are listed and dealt with by themselves: whether one is comes as a surprise, too.
+    judged, n_judged = np.empty(stop - start + _1, dtype=np.uint32), _u(0)
     for t in range(start, stop):
-        prefetch_touched(t + _ROWS_AHEAD, stop, touched, b_indptr, b_columns, b_data, slots, probes, dim)
         row = _u(touched[t])
         first, n = _u(b_indptr[row]), _u(b_indptr[row + _1]) - _u(b_indptr[row])
         for k in range(_u(offsets[t]), _u(offsets[t + _1])):
@@ -132,19 +164,24 @@ def move_partners(
                 prefetch(runs, ahead)
                 prefetch(runs, ahead + 16)
                 prefetch(runs, ahead + 28)
-            v = _u(run_starts[_u(pairs[k])])
+            v, weight = _u(run_starts[_u(pairs[k])]), _weight(_u(pairs[k]), pushes)
             for i in range(n):
-                gradient[i] += runs[v + i]
+                gradient[i] += weight * runs[v + i]
         shrink = l2 * _f(_u(offsets[t + _1]) - _u(offsets[t]))
         for i in range(n):
             move(rule, b_data, first + i, gradient[i] + shrink * b_data[first + i])
-        gradient[:n] = 0
-        if slots[row] >= 0:
-            slot = _u(slots[row]) * dim
-            for k in range(_u(offsets[t]), _u(offsets[t + _1])):
-                pair, owner = _u(pairs[k]), _u(owners[k])
-                push = pushes[pair >> _1]
-                weight = push if pair & _1 else -push
-                for q in range(_u(old_starts[owner]), _u(old_starts[owner + _1])):
-                    short_loop()
-                    probes[slot + _u(old_columns[q])] += weight * old_data[q]
+            gradient[i] = 0
+        judged[n_judged] = t
+        n_judged += _u(slots[row] >= 0)
+    probes = accumulators.reshape(-1)
+    for j in range(n_judged):
+        if j + _ROWS_AHEAD < n_judged:
+            ahead = _u(slots[_u(touched[_u(judged[j + _ROWS_AHEAD])])]) * dim
+            prefetch_numbers(probes, ahead, dim)
+        judge = _u(judged[j])
+        slot = _u(slots[_u(touched[judge])]) * dim
+        for k in range(_u(offsets[judge]), _u(offsets[judge + _1])):
+            owner, weight = _u(owners[k]), _weight(_u(pairs[k]), pushes)
+            for q in range(_u(old_starts[owner]), _u(old_starts[owner + _1])):
+                short_loop()
+                probes[slot + _u(old_columns[q])] += weight * old_data[q]

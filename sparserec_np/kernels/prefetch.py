@@ -15,7 +15,6 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-_u = np.uint64
 _LINE = 64  # bytes that come at once
 
 
@@ -54,15 +53,7 @@ def prefetch_entries(columns, data, q):
 
 
 @njit(nogil=True, inline="always")
-def prefetch_touched(t, stop, touched, indptr, columns, data, slots, probes, dim):
-    """Ask for what the touched row ``t`` needs, if it is before ``stop``; ``probes`` are flat.
-
-    Of a view of one probe row its holders would be counted, which takes longer than the rest.
-    """
-    if t < stop:
-        row = _u(touched[t])
-        prefetch_entries(columns, data, _u(indptr[row]))
-        if slots[row] >= 0:
-            first = _u(slots[row]) * dim
-            for c in range(_u(0), dim, _u(_LINE // probes.itemsize)):
-                prefetch(probes, first + c)
+def prefetch_numbers(array, first, n):
+    """Ask for ``n`` numbers of a flat array; of a view its holders would be counted, which takes longer."""
+    for c in range(np.uint64(0), n, np.uint64(_LINE // array.itemsize)):
+        prefetch(array, first + c)

@@ -13,13 +13,24 @@ import numpy as np
 from numba import njit
 
 from sparserec_np.kernels.loops import short_loop
-from sparserec_np.kernels.prefetch import prefetch_entries, prefetch_touched
+from sparserec_np.kernels.prefetch import prefetch, prefetch_entries, prefetch_numbers
 
 _u = np.uint64
 _1 = np.uint64(1)
 # How many rows, pairs, before they are needed their memory is asked for: what is on its way at a time.
 _ROWS_AHEAD = np.uint64(4)
 _PAIRS_AHEAD = np.uint64(16)
+
+
+@njit(nogil=True, inline="always")
+def _prefetch_touched(t, stop, touched, indptr, columns, slots, probes, dim):
+    """Ask for what the touched row ``t`` needs, if it is before ``stop``."""
+    if t < stop:
+        row = _u(touched[t])
+        prefetch(columns, _u(indptr[row]))
+        prefetch(columns, _u(indptr[row]) + _u(24))
+        if slots[row] >= 0:
+            prefetch_numbers(probes, _u(slots[row]) * dim, dim)
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
@@ -48,7 +59,7 @@ def add_partners(
     start, stop, n_pairs, dim = _u(start), _u(stop), _u(len(pairs)), _u(probes.shape[1])
     gradient, flat = np.zeros(dim, dtype=values.dtype), probes.reshape(-1)
     for t in range(start, stop):
-        prefetch_touched(t + _ROWS_AHEAD, stop, touched, b_indptr, b_columns, b_columns, slots, flat, dim)
+        _prefetch_touched(t + _ROWS_AHEAD, stop, touched, b_indptr, b_columns, slots, flat, dim)
         for k in range(_u(offsets[t]), _u(offsets[t + _1])):
             if k + _PAIRS_AHEAD < n_pairs:
                 prefetch_entries(a_columns, a_data, _u(a_indptr[_u(owners[k + _PAIRS_AHEAD])]))
