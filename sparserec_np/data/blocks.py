@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from sparserec_np.data.codebook import Codebook
 from sparserec_np.data.sniff import BLANKS, Layout
-from sparserec_np.data.source import count_newlines
 from sparserec_np.data.words import PADDING, as_words, padded
 from sparserec_np.kernels.digits import parse_decimals, parse_integers
-from sparserec_np.kernels.lines import find_fields
+from sparserec_np.kernels.lines import AT_ONCE, find_ends, find_fields
 
 _STAND_IN = b"\x1f"  # one byte in place of a longer separator
 
@@ -158,49 +157,59 @@ class LineFeed:
         return deque(line + "\n" for line in text.removesuffix("\n").split("\n"))
 
 
-def split_fast(data: bytes, layout: Layout) -> FastBlock | None:
-    """Find all fields of a block at once.
+class FastSplitter:
+    """Finds all fields of a block at once.
 
     Parameters
     ----------
-    data : bytes
-        Whole lines.
     layout : Layout
         How the file is laid out.
-
-    Returns
-    -------
-    FastBlock or None
-        None where more care is needed: text that is not UTF-8, another number of fields, quotes that do
-        more than enclose a whole field.
     """
-    if b"\0" in data or not is_utf8(data):
-        return None
-    if b"\r" in data:
-        data = data.replace(b"\r\n", b"\n")
-    separator = layout.separator.encode()
-    if separator == b" " and re.search(rb"[\t\r]|  |^ | $", data, re.MULTILINE):
-        return None
-    if len(separator) > 1:
-        if _STAND_IN in data:
-            return None
-        data = data.replace(separator, _STAND_IN)
-        separator = _STAND_IN
 
-    buffer = padded(data)
-    ends_field = np.zeros(256, np.uint8)
-    ends_field[[ord("\n"), ord(separator)]] = 1
-    rows_of = np.full(layout.n_fields, -1)
-    rows_of[list(layout.columns.values())] = np.arange(len(layout.columns))
-    starts = np.empty((len(layout.columns), count_newlines(data)), np.int32)
-    ends = np.empty_like(starts)
-    n_lines, n_quotes = find_fields(
-        buffer, PADDING, np.uint8(ord(separator)), ends_field, rows_of, starts, ends
-    )
-    # Other quotes stand inside a field, or hide a separator.
-    if n_lines < 0 or (b'"' in data and n_quotes != data.count(b'"')):
-        return None
-    return FastBlock(data, layout, separator, buffer, starts[:, :n_lines], ends[:, :n_lines])
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        separator = layout.separator.encode()
+        self._separator = separator if len(separator) == 1 else _STAND_IN
+        self._rows_of = np.full(layout.n_fields, -1)
+        self._rows_of[list(layout.columns.values())] = np.arange(len(layout.columns))
+        self._found = np.empty(0, np.int32)  # used again: memory that is new to a process costs it time
+
+    def split(self, data: bytes) -> FastBlock | None:
+        """Split a block of whole lines; not for two threads at once.
+
+        Returns
+        -------
+        FastBlock or None
+            None where more care is needed: text that is not UTF-8, another number of fields, quotes that do
+            more than enclose a whole field.
+        """
+        if b"\0" in data or not is_utf8(data):
+            return None
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n")
+        if self._layout.separator == " " and re.search(rb"[\t\r]|  |^ | $", data, re.MULTILINE):
+            return None
+        if self._separator == _STAND_IN:
+            if _STAND_IN in data:
+                return None
+            data = data.replace(self._layout.separator.encode(), _STAND_IN)
+
+        buffer = padded(data)
+        if len(self._found) < len(data) + AT_ONCE:
+            self._found = np.empty(len(data) + AT_ONCE, np.int32)
+        n_found, n_newlines = find_ends(
+            buffer, PADDING, PADDING + len(data), np.uint8(ord(self._separator)), self._found
+        )
+        starts = np.empty((len(self._layout.columns), n_newlines), np.int32)
+        ends = np.empty_like(starts)
+        has_quotes = b'"' in data
+        n_lines, n_quotes = find_fields(
+            buffer, PADDING, self._found[:n_found], has_quotes, self._rows_of, starts, ends
+        )
+        # Other quotes stand inside a field, or hide a separator.
+        if n_lines < 0 or (has_quotes and n_quotes != data.count(b'"')):
+            return None
+        return FastBlock(data, self._layout, self._separator, buffer, starts[:, :n_lines], ends[:, :n_lines])
 
 
 def is_utf8(data: bytes) -> bool:

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from sparserec_np.data.blocks import CarefulBlock, FastBlock, LineFeed, split_fast
+from sparserec_np.data.blocks import CarefulBlock, FastBlock, FastSplitter, LineFeed
 from sparserec_np.data.chunks import MemoryChunks, join
 from sparserec_np.data.columns import Column, IdColumn, MakeChunks, TimeColumn, WeightColumn
 from sparserec_np.data.pairs import Ids, Rows
@@ -143,6 +143,7 @@ class _Reader:
         if self._layout.header:
             line, first = line + 1, first[first.index(b"\n") + 1 :]
         # So does splitting.
+        self._splitter = FastSplitter(self._layout)
         pieces = map(self._split_fast, chain([(line, first)], self._blocks))
         self._pieces = ahead(pieces, pool) if source.is_file else pieces
         self._users = IdColumn("user", make_chunks)
@@ -182,7 +183,7 @@ class _Reader:
     def _split_fast(self, piece: tuple[int, bytes]) -> tuple[int, bytes, FastBlock | None]:
         """Split a block on the fast road; None where it needs care."""
         line, raw = piece
-        return line, raw, split_fast(raw, self._layout)
+        return line, raw, self._splitter.split(raw)
 
     def _add(self, block: FastBlock | CarefulBlock) -> None:
         if block.n_rows == 0:

@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 PADDING = 24
 """Bytes that precede the first field in a buffer, as words are loaded backwards from a field's end."""
 
+_BEHIND = bytes(64)  # no separators: as many as are looked at together
+
 
 def padded(data: bytes) -> NDArray[np.uint8]:
-    """Return a buffer of bytes that begin behind the padding."""
-    return np.frombuffer(bytes(PADDING) + data, np.uint8)
+    """Return a buffer of bytes that begin behind the padding; zeros follow on them."""
+    return np.frombuffer(b"".join((bytes(PADDING), data, _BEHIND)), np.uint8)
 
 
 def as_words(buffer: NDArray[np.uint8]) -> NDArray[np.uint64]:

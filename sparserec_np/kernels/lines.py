@@ -2,17 +2,103 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 
 _u = np.uint64
 _1 = np.uint64(1)
-_PIECE = np.uint64(4096)  # bytes between looking whether there are more fields than there may be
 _NEWLINE, _QUOTE = np.uint8(10), np.uint8(34)
+
+AT_ONCE = 64
+"""Bytes that are compared at once: so many may be read behind the last one, and so many places written."""
+_AT_ONCE, _FEW = np.uint64(AT_ONCE), np.uint64(4)
+
+
+@intrinsic
+def _equal_bits(typingctx, buffer, at, byte):
+    """Return for the 64 bytes from ``buffer[at]`` on which of them equal a byte: bit i for ``at + i``."""
+
+    def generate(context, builder, signature, args):
+        number, several = ir.IntType(32), ir.VectorType(ir.IntType(8), AT_ONCE)
+        data = context.make_array(buffer)(context, builder, args[0]).data
+        here = builder.load(builder.bitcast(builder.gep(data, [args[1]]), several.as_pointer()))
+        here.align = 1
+        unset = ir.Constant(several, ir.Undefined)
+        first = builder.insert_element(unset, args[2], number(0))
+        wanted = builder.shuffle_vector(
+            first, unset, ir.Constant(ir.VectorType(number, AT_ONCE), [0] * AT_ONCE)
+        )
+        return builder.bitcast(builder.icmp_unsigned("==", here, wanted), ir.IntType(64))
+
+    return types.uint64(buffer, at, byte), generate
+
+
+@intrinsic
+def _lowest_bit(typingctx, bits):
+    """Return the number of the lowest bit that is set; 64 where none is."""
+
+    def generate(context, builder, signature, args):
+        return builder.cttz(args[0], ir.IntType(1)(0))
+
+    return types.uint64(bits), generate
+
+
+@intrinsic
+def _count_bits(typingctx, bits):
+    """Return how many bits are set."""
+
+    def generate(context, builder, signature, args):
+        return builder.ctpop(args[0])
+
+    return types.uint64(bits), generate
+
+
+# A call inside a kernel has no typing context, which a type checker would miss.
+equal_bits: Any = _equal_bits
+lowest_bit: Any = _lowest_bit
+count_bits: Any = _count_bits
 
 
 @njit(cache=True, nogil=True)
-def find_fields(buffer, begin, separator, ends_field, rows_of, starts, ends):
+def find_ends(buffer, begin, end, separator, found):
+    """Find all separators and newlines.
+
+    Parameters
+    ----------
+    buffer : (n_bytes,) uint8
+        At least `AT_ONCE` bytes follow on ``end``, of which none is a separator or a newline.
+    begin, end : int
+        The bytes to search.
+    separator : uint8
+    found : (n,) int32
+        Written: where they are, ascending; `AT_ONCE` longer than there may be of them.
+
+    Returns
+    -------
+    n_found, n_newlines : int
+    """
+    n_found, n_newlines = _u(0), _u(0)
+    for at in range(_u(begin), _u(end), _AT_ONCE):
+        newlines = equal_bits(buffer, at, _NEWLINE)
+        bits = newlines | equal_bits(buffer, at, separator)
+        n_newlines += count_bits(newlines)
+        behind = n_found + count_bits(bits)
+        # A few at a time, though some be none: a wrong guess of how many there are takes longer.
+        while n_found < behind:
+            for one in range(_FEW):
+                found[n_found + one] = at + lowest_bit(bits)
+                bits &= bits - _1
+            n_found += _FEW
+        n_found = behind
+    return np.int64(n_found), np.int64(n_newlines)
+
+
+@njit(cache=True, nogil=True)
+def find_fields(buffer, begin, found, has_quotes, rows_of, starts, ends):
     """Find where the fields of the columns that are read begin and end.
 
     Parameters
@@ -20,9 +106,10 @@ def find_fields(buffer, begin, separator, ends_field, rows_of, starts, ends):
     buffer : (n_bytes,) uint8
         Whole lines from ``begin`` on, each ending with a newline; empty ones are passed over.
     begin : int
-    separator : uint8
-    ends_field : (256,) uint8
-        1 for the separator and the newline, 0 for any other byte.
+    found : (n,) int32
+        Where there are separators and newlines.
+    has_quotes : bool
+        Whether there are quotes.
     rows_of : (n_fields,) int64
         For each field of a line its row in ``starts`` and ``ends``; less than 0 where it is not read.
     starts, ends : (n_columns, n_newlines) int32
@@ -35,17 +122,7 @@ def find_fields(buffer, begin, separator, ends_field, rows_of, starts, ends):
     n_quotes : int
         How many quotes stand around fields, counted over all of these.
     """
-    # Every byte is noted, and the note is left standing or not: a wrong guess of where a field ends, as the
-    # processor makes it at every other one, takes longer than ten bytes.
-    most = _u(starts.shape[1] * len(rows_of))
-    found = np.empty(most + _PIECE, np.int32)
-    n_found = _u(0)
-    for piece in range(_u(begin), _u(len(buffer)), _PIECE):
-        if n_found > most:
-            return -1, _u(0)
-        for at in range(piece, min(piece + _PIECE, _u(len(buffer)))):
-            found[n_found] = at
-            n_found += _u(ends_field[buffer[at]])
+    n_found = _u(len(found))
     n_lines, n_quotes, start, k, last = _u(0), _u(0), _u(begin), _u(0), _u(len(rows_of)) - _1
     while k < n_found:
         if _u(found[k]) == start and buffer[start] == _NEWLINE:
@@ -57,9 +134,11 @@ def find_fields(buffer, begin, separator, ends_field, rows_of, starts, ends):
         for field in range(last + _1):
             end = _u(found[k])
             k += _1
-            if buffer[end] != (_NEWLINE if field == last else separator):
+            if (buffer[end] == _NEWLINE) != (field == last):
                 return -1, n_quotes
-            quoted = _u(end - start > _1 and buffer[start] == _QUOTE and buffer[end - _1] == _QUOTE)
+            quoted = _u(
+                has_quotes and end - start > _1 and buffer[start] == _QUOTE and buffer[end - _1] == _QUOTE
+            )
             n_quotes += quoted << _1
             if rows_of[field] >= 0:
                 row = _u(rows_of[field])

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparserec_np.data import Interactions, blocks, reader, source
+from sparserec_np.data import Interactions, blocks, source
 from sparserec_np.data.sniff import Layout
 from sparserec_np.errors import DataError, SettingError
 
@@ -469,9 +469,9 @@ def test_the_fast_road_changes_neither_result_nor_error(rows, separator, end, qu
     content = "".join(separator.join(f"{quote}{field}{quote}" for field in row) + end for row in rows)
     content += "".join(line + end for line in lines)
     results = []
-    for split_fast in (reader.split_fast, lambda *_: None):
+    for split in (blocks.FastSplitter.split, lambda *_: None):
         with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-            patch.setattr(reader, "split_fast", split_fast)
+            patch.setattr(blocks.FastSplitter, "split", split)
             patch.setattr(source, "BLOCK_BYTES", 64)
             patch.chdir(folder)
             Path("data.csv").write_bytes(content.encode())
@@ -514,4 +514,4 @@ def test_the_fast_road_changes_neither_result_nor_error(rows, separator, end, qu
 )
 def test_which_blocks_take_the_fast_road(text, is_fast):
     layout = Layout(",", None, 3, {"user": 0, "item": 1, "weight": 2})
-    assert (blocks.split_fast(text.encode(), layout) is not None) == is_fast
+    assert (blocks.FastSplitter(layout).split(text.encode()) is not None) == is_fast
