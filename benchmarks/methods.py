@@ -69,10 +69,8 @@ class Method:
 
 
 def settings_on(method: Method, amount: str) -> dict[str, Any]:
-    """Return a method's settings with those that an estimator leaves to the amount of data."""
+    """Return the settings of an estimator's method with those that it leaves to the amount of data."""
     settings = dict(method.settings)
-    if "estimator" not in settings:
-        return settings
     name = settings.pop("estimator")
     every = ESTIMATORS[name](**settings).settings_for(amount)
     return {"estimator": name, **{key: value for key, value in every.items() if key not in _NO_SETTINGS}}

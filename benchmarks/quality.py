@@ -72,7 +72,9 @@ def tuned_settings(results: Results, data: str, name: str, seed: int, rerun: boo
     """Return the settings of a method, tuned now or before."""
     method = METHODS[name]
     if not method.tune:
-        return settings_on(method, amount(data))
+        # An estimator leaves some of its settings to the amount of data.
+        of_data = "estimator" in method.settings
+        return settings_on(method, amount(data)) if of_data else dict(method.settings)
     # Where the seed draws the test part, a validation split of another seed has some of it. Else one choice
     # serves all seeds.
     tuning_seed = seed if data in ("movielens", "synthetic") else 0

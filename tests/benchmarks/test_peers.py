@@ -2,9 +2,10 @@ import numpy as np
 import peers
 import pytest
 import quality
-from methods import METHODS
+from methods import METHODS, settings_on
 from results import Results
 
+from sparserec_np import SparseGraph
 from sparserec_np.data import make_interactions, split_random
 
 
@@ -105,3 +106,12 @@ def test_what_is_asked_for():
     assert quality.wanted(["ease"], ["gowalla"]) == [("gowalla", "ease")]
     with pytest.raises(SystemExit, match="no method is called"):
         quality.wanted(["als64"], None)
+
+
+def test_settings_of_an_estimator_are_those_that_the_amount_of_data_decides():
+    method = METHODS["graph-0.1"]
+    few, many = settings_on(method, "few"), settings_on(method, "many")
+    assert few["estimator"] == many["estimator"] == "SparseGraph"
+    assert few["epochs"] == SparseGraph.by_amount["epochs"][1]
+    assert many["epochs"] == SparseGraph.by_amount["epochs"][2]
+    assert set(few) == set(many) == set(method.settings)
