@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
 from sparserec_np.exploration.masks import normalised_interactions
-from sparserec_np.exploration.tall import gram, multiply, times
+from sparserec_np.exploration.tall import Floats, gram, multiply, times
 from sparserec_np.kernels.workers import Workers
-
-Floats = npt.NDArray[np.float32]
 
 # Rounds, and columns beside those asked for, that make the last of these sure (Halko et al. 2011).
 _ROUNDS = 5
 _MORE_COLUMNS = 10
 # Share of the largest squared length below which a direction is rounding.
 _ROUNDING = 1e-6
+# And below which one is to be made orthogonal once more.
+_SHORT = 1e-2
 
 
 def singular_items(
@@ -77,6 +76,11 @@ def orthonormal(columns: Floats, workers: Workers) -> Floats:
     # Columns that are nearly orthogonal already, of any length, make a Gram matrix that is near the identity.
     columns /= np.where(lengths > 0, lengths, 1).astype(np.float32)
     values, turn = np.linalg.eigh(gram(columns, workers))
-    telling = values > _ROUNDING * max(values[-1], np.finfo(np.float32).tiny)
+    largest = values.max(initial=np.finfo(np.float32).tiny)
+    telling = values > _ROUNDING * largest
     turn = turn[:, telling] / np.sqrt(values[telling])
-    return times(columns, turn.astype(np.float32), workers)
+    found = times(columns, turn.astype(np.float32), workers)
+    # Of a short direction the rounding of the long ones takes a larger share; made anew of columns that are
+    # nearly orthonormal it is known as well as they are.
+    known = values[telling].min(initial=np.inf) > _SHORT * largest
+    return found if known else orthonormal(found, workers)

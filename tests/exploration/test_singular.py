@@ -45,20 +45,23 @@ def test_there_are_no_more_than_the_rank():
     np.testing.assert_allclose(found @ found.T, np.kron(np.eye(3), np.full((4, 4), 0.25)), atol=1e-5)
 
 
+def test_nothing_is_found_where_nobody_has_anything():
+    assert singular(sparse.csr_array((6, 4), dtype=np.float32), 3).shape == (4, 0)
+
+
 def test_the_same_bits_at_any_number_of_threads():
     user_items = make_interactions(900, 700, 12_000, random_state=0).user_items
     assert singular(user_items, 40).tobytes() == singular(user_items, 40, n_jobs=3).tobytes()
 
 
 @given(seed=st.integers(0, 2**32), n=st.integers(1, 60), d=st.integers(1, 20), rank=st.integers(1, 20))
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None)
 def test_orthonormal_columns_of_the_same_span(seed, n, d, rank):
     rng = np.random.default_rng(seed)
     columns = (rng.standard_normal((n, rank)) @ rng.standard_normal((rank, d))).astype(np.float32)
     columns *= 10.0 ** rng.integers(-4, 5, size=d)
     with Workers(2) as workers:
         found = orthonormal(columns.copy(), workers)
-    # In single precision a direction of a thousandth of the length is known to a hundredth.
-    np.testing.assert_allclose(found.T @ found, np.eye(found.shape[1]), atol=0.05)
+    np.testing.assert_allclose(found.T @ found, np.eye(found.shape[1]), atol=1e-3)
     missed = columns - found @ (found.T @ columns)
-    assert (np.linalg.norm(missed, axis=0) <= 0.05 * np.linalg.norm(columns, axis=0)).all()
+    assert (np.linalg.norm(missed, axis=0) <= 0.01 * np.linalg.norm(columns, axis=0)).all()
