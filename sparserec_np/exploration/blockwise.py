@@ -17,6 +17,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from sparserec_np.exploration.selection import largest
+from sparserec_np.exploration.tall import Floats
 from sparserec_np.kernels.embedding import combine_rows
 from sparserec_np.kernels.pairs import deal_out
 from sparserec_np.kernels.replacing import replace_entries
@@ -31,7 +32,6 @@ CORE_SIZE = 1 << 23
 #: Numbers in the dense rows of a block.
 BLOCK_SIZE = 1 << 19
 
-Floats = npt.NDArray[np.float32]
 # Makes the values of the rows start to stop, and how much each entry matters; both (stop - start, dim).
 Offer = Callable[[int, int], tuple[Floats, Floats]]
 
@@ -293,7 +293,7 @@ def users_of_items(user_items: sparse.csr_array) -> tuple[npt.NDArray[np.int64],
     return indptr, users
 
 
-def gram(table: SparseTable) -> Floats:
+def table_gram(table: SparseTable) -> Floats:
     """Inner products of the columns of a table; float32 (dim, dim)."""
     total = np.zeros((table.dim, table.dim))
     rows = table.to_scipy()

@@ -13,14 +13,14 @@ from sparserec_np.exploration.blockwise import (
     Core,
     NeighbourBlocks,
     UserBlocks,
-    gram,
     is_large,
     strongest_table,
+    table_gram,
     users_of_items,
 )
 from sparserec_np.exploration.masks import normalised_interactions, strongest_entries, unit_rows
 from sparserec_np.exploration.spectral import spectral_factors
-from sparserec_np.exploration.tall import for_parts, inner_products, multiply
+from sparserec_np.exploration.tall import Floats, for_parts, gram, multiply
 from sparserec_np.kernels.dense import sum_dense_rows
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.tables import SparseTable
@@ -34,7 +34,7 @@ _FOLDING_ROUNDS = 2
 _POPULARITY_POWER = 0.25
 
 # Makes dense rows, (stop - start, dim), of the rows start to stop.
-Sums = Callable[[int, int], npt.NDArray[np.float32]]
+Sums = Callable[[int, int], Floats]
 
 
 def nmf_factors(
@@ -42,8 +42,8 @@ def nmf_factors(
     dim: int,
     rng: np.random.Generator,
     workers: Workers,
-    vectors: npt.NDArray[np.float32] | None = None,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    vectors: Floats | None = None,
+) -> tuple[Floats, Floats]:
     """Factorise the normalised interactions: ``D_u^-½ X D_i^-½ ≈ W Hᵀ`` with ``W, H ≥ 0``.
 
     The normalisation by the square roots of users' and items' numbers of interactions keeps heavy users
@@ -89,13 +89,13 @@ def nmf_factors(
 
 
 def update(
-    factor: npt.NDArray[np.float32],
+    factor: Floats,
     matrix: sparse.csr_array,
-    other: npt.NDArray[np.float32],
+    other: Floats,
     workers: Workers,
 ) -> None:
     """Bring ``factor @ otherᵀ`` closer to ``matrix``, in place: one multiplicative update of all rows."""
-    inner = inner_products(other, lambda rows: other[rows], workers).astype(np.float32)
+    inner = gram(other, workers).astype(np.float32)
 
     def update_part(part: int, rows: slice) -> None:
         wanted = np.zeros(factor[rows].shape, dtype=np.float32)
@@ -106,9 +106,7 @@ def update(
     for_parts(len(factor), update_part, workers)
 
 
-def _fit_rows(
-    rows: npt.NDArray[np.float32], wanted: npt.NDArray[np.float32], inner: npt.NDArray[np.float32]
-) -> None:
+def _fit_rows(rows: Floats, wanted: Floats, inner: Floats) -> None:
     """One multiplicative update of rows, in place, by their products with the other factor.
 
     ``wanted`` is what the data has for these, ``inner`` are the inner products of that factor's columns.
@@ -126,7 +124,7 @@ def nmf_tables(
     *,
     rng: np.random.Generator,
     workers: Workers,
-    vectors: npt.NDArray[np.float32] | None = None,
+    vectors: Floats | None = None,
 ) -> tuple[SparseTable, SparseTable]:
     """Tables that store the strongest entries of a nonnegative factorisation, with its values.
 
@@ -176,7 +174,7 @@ def _whole_tables(
     degrees: tuple[npt.NDArray[Any], npt.NDArray[Any]],
     rng: np.random.Generator,
     workers: Workers,
-    vectors: npt.NDArray[np.float32] | None,
+    vectors: Floats | None,
 ) -> tuple[SparseTable, SparseTable]:
     """Factorise everything, then choose."""
     factors = nmf_factors(user_items, dim, rng, workers, vectors)
@@ -208,12 +206,12 @@ def _folded_tables(
     weights = [(np.maximum(degree, 1.0) ** -0.5).astype(np.float32) for degree in degrees]
     by_user, by_item = (user_items.indptr, user_items.indices), users_of_items(user_items)
 
-    def fold_users(sums: Sums, inner: npt.NDArray[np.float32]) -> SparseTable:
+    def fold_users(sums: Sums, inner: Floats) -> SparseTable:
         return _strongest_rows(sums, inner, dim, budget[0], degrees[0], rng)
 
     def fold_items(users: SparseTable) -> SparseTable:
         sums = NeighbourBlocks(*by_item, users, weights[0], workers)
-        return _strongest_rows(sums, gram(users), dim, budget[1], degrees[1], rng)
+        return _strongest_rows(sums, table_gram(users), dim, budget[1], degrees[1], rng)
 
     core = Core(user_items, dim)
     _, factors = nmf_factors(core.user_items, dim, rng, workers)
@@ -222,14 +220,14 @@ def _folded_tables(
     del core, factors
     items = fold_items(users)
     del users
-    users = fold_users(NeighbourBlocks(*by_user, items, weights[1], workers), gram(items))
+    users = fold_users(NeighbourBlocks(*by_user, items, weights[1], workers), table_gram(items))
     del items
     return users, fold_items(users)
 
 
 def _strongest_rows(
     sums: Sums,
-    inner: npt.NDArray[np.float32],
+    inner: Floats,
     dim: int,
     n: int,
     degree: npt.NDArray[Any],
@@ -241,7 +239,7 @@ def _strongest_rows(
     nonnegative least squares problem by itself, which the same multiplicative updates go at.
     """
 
-    def offer(start: int, stop: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    def offer(start: int, stop: int) -> tuple[Floats, Floats]:
         wanted = sums(start, stop)
         rows = wanted.copy()
         for _ in range(_FOLDING_ROUNDS):
@@ -259,7 +257,7 @@ def _start_zeros(table: SparseTable, rng: np.random.Generator) -> None:
         table.data[unset] = 0.1 * typical * rng.standard_normal(np.count_nonzero(unset))
 
 
-def _row_weights(degree: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+def _row_weights(degree: npt.NDArray[Any]) -> Floats:
     """By what the scores of rows with so many interactions are multiplied; a column."""
-    weights: npt.NDArray[np.float32] = np.maximum(degree, 1).astype(np.float32) ** _POPULARITY_POWER
+    weights: Floats = np.maximum(degree, 1).astype(np.float32) ** _POPULARITY_POWER
     return weights[:, None]

@@ -8,7 +8,6 @@ loses little.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
 from sparserec_np.exploration.blockwise import (
@@ -21,11 +20,9 @@ from sparserec_np.exploration.blockwise import (
 )
 from sparserec_np.exploration.masks import normalised_interactions, strongest_entries, unit_rows
 from sparserec_np.exploration.singular import singular_items
-from sparserec_np.exploration.tall import gram, inner_products, multiply, times
+from sparserec_np.exploration.tall import Floats, gram, inner_products, multiply, times
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.tables import SparseTable
-
-Floats = npt.NDArray[np.float32]
 
 # The rotation is found on the rows that say most; more rows or rounds changed no figure in benchmarks.
 _ROTATION_ROWS = 16_384
