@@ -26,8 +26,7 @@ _CLOSER = 0.95
 # Above it, a wider table of users and items uses the same entries better. 145,000 entries on Gowalla, NDCG@20
 # on a validation split: 0.067 at width 32 (density 0.064), 0.083 at 64 (0.032), 0.095 at 128 (0.016).
 _MOST_DENSITY = 0.02
-# At 256 it is 0.101, but longer gaps take a third of the entries away again, and the factorization that finds
-# the mask takes minutes.
+# At 256 it is 0.101, but longer gaps take a third of the entries away again.
 _MOST_DIM = 128
 
 

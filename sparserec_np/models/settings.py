@@ -40,8 +40,7 @@ _SETTINGS_DOC = """\
     mask_init : {{"nmf", "spectral", "random"}}
         Which entries exist at first: the strongest of a nonnegative factorization or of rotated singular
         vectors, or random ones. The singular vectors are what the teacher "spectral" ranks by, rotated to be
-        sparse: with both, the student starts from its teacher's factors. They take seconds for wide tables,
-        too, where the nonnegative factorization takes minutes.
+        sparse: with both, the student starts from its teacher's factors.
     init_scale : float
         {init_scale}
     update_every : int or None
