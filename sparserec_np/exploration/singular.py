@@ -12,6 +12,8 @@ from sparserec_np.kernels.workers import Workers
 # Rounds, and columns beside those asked for, that make the last of these sure (Halko et al. 2011).
 _ROUNDS = 5
 _MORE_COLUMNS = 10
+# Fewer columns take no less time to speak of, and all of a small matrix are found exactly.
+_LEAST_COLUMNS = 128
 # Share of the largest squared length below which a direction is rounding.
 _ROUNDING = 1e-6
 # And below which one is to be made orthogonal once more.
@@ -45,7 +47,7 @@ def singular_items(
 
     matrix = normalised_interactions(user_items)
     flipped = matrix.T.tocsr()
-    n_columns = min(rank + _MORE_COLUMNS, *matrix.shape)
+    n_columns = min(max(rank + _MORE_COLUMNS, _LEAST_COLUMNS), *matrix.shape)
     # With more BLAS threads the last bits would depend on their number.
     with threadpool_limits(1):
         vectors = rng.standard_normal((matrix.shape[1], n_columns), dtype=np.float32)
