@@ -34,7 +34,7 @@ _COMMON: dict[str, list[Any]] = {
     "optimizer": [{"optimizer": "adam", "learning_rate": 0.005}, {"optimizer": "sgd", "learning_rate": 0.02}],
     "batch_size": [1024, 4096, 16384],
     "mask_init": ["nmf", "spectral", "random"],
-    "prune_fraction": [0.1, 0.3, 0.5],
+    "prune_fraction": [0.1, 0.15, 0.3, 0.5],
     "update_every": [25, 100, 400],
     "probe_fraction": [0.1, 0.25, 1.0],
     "grow_by": ["accumulated", "last_batch", "none"],
@@ -49,7 +49,8 @@ _TEACHERS: list[Any] = [
 SWEEPS: dict[str, dict[str, list[Any]]] = {
     "bpr": {
         **_COMMON,
-        "negatives": [4, 16, 32, 64],
+        "negatives": [16, 32, 64, 128],
+        "user_share": [0.4, 0.5, 0.6, 0.7],
         "init_scale": [0.5, 1.0, 2.0, 3.0],
         "mask normalisation": [(0.0, 0.0), (0.5, 0.25), (0.5, 0.5), (1.0, 0.5)],
         "teacher": _TEACHERS,
@@ -63,7 +64,12 @@ SWEEPS: dict[str, dict[str, list[Any]]] = {
         "width": [64, 128, 256, 512],
         "teacher": _TEACHERS,
     },
-    "mf": {**_COMMON, "negatives": [1, 2, 4, 8], "init_scale": [0.5, 1.0, 2.0]},
+    "mf": {
+        **_COMMON,
+        "user_share": [0.4, 0.5, 0.6, 0.7],
+        "negatives": [1, 2, 4, 8],
+        "init_scale": [0.5, 1.0, 2.0],
+    },
 }
 
 

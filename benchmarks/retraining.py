@@ -32,10 +32,10 @@ def strongest(table: SparseTable, n: int) -> SparseTable:
     return pruned
 
 
-def pruned(tables: Tables, density: float) -> Tables:
+def pruned(tables: Tables, density: float, user_share: float) -> Tables:
     """Prune both tables to what the estimators store of each at ``density``."""
     users, items = tables
-    budget = split_budget(density, users.n_rows, items.n_rows, items.dim)
+    budget = split_budget(density, users.n_rows, items.n_rows, items.dim, user_share)
     return strongest(users, budget[0]), strongest(items, budget[1])
 
 
@@ -54,7 +54,9 @@ def prune_and_retrain(train: Interactions, seed: int, density: float, **changed:
             dense = run(data, test, epochs[0])
             assert dense.users is not None
             assert dense.items is not None
-            sparse = run(data, test, epochs[1], pruned((dense.users, dense.items), density))
+            sparse = run(
+                data, test, epochs[1], pruned((dense.users, dense.items), density, settings["user_share"])
+            )
             epochs = [dense.epoch, sparse.epoch]
     assert sparse.users is not None
     assert sparse.items is not None

@@ -317,7 +317,7 @@ def test_threads_do_not_change_a_bit():
 def fit_random(n, dim, grow_by):
     """Build random tables and train them for an epoch; returns the trainer and the peaks, in bytes."""
     user_items = make_interactions(n, n, 3 * n, random_state=0).user_items
-    budget = split_budget(0.005, n, n, dim)
+    budget = split_budget(0.005, n, n, dim, 0.5)
     # NumPy reports its arrays to tracemalloc.
     tracemalloc.start()
     try:

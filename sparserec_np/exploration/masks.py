@@ -17,13 +17,16 @@ from sparserec_np.kernels.workers import Workers
 from sparserec_np.tables import SparseTable
 
 
-def split_budget(density: float, n_users: int, n_items: int, dim: int) -> tuple[int, int]:
+def split_budget(density: float, n_users: int, n_items: int, dim: int, user_share: float) -> tuple[int, int]:
     """Share the stored entries out between the user and the item table.
 
-    Together exactly ``round(density · (n_users + n_items) · dim)``; each in proportion to its rows.
+    Together exactly ``round(density · (n_users + n_items) · dim)``. Users get ``user_share`` of them, but
+    neither table more than ``dim`` a row, nor, while there is one for each row, less than that.
     """
     total = round(density * (n_users + n_items) * dim)
-    users = round(density * n_users * dim)
+    least_users, least_items = (n_users, n_items) if total >= n_users + n_items else (0, 0)
+    users = max(round(user_share * total), total - n_items * dim, least_users)
+    users = min(users, n_users * dim, total - least_items)
     return users, total - users
 
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from sparserec_np.losses import Loss
 from sparserec_np.models.base import SparseRecommender
-from sparserec_np.models.settings import settings_doc
+from sparserec_np.models.settings import USER_SHARE_DOC, settings_doc
 
 
 class SparseBPR(SparseRecommender):  # noqa: D101
@@ -22,6 +22,7 @@ class SparseBPR(SparseRecommender):  # noqa: D101
     Parameters
     ----------
 {settings_doc(losses='{"softmax", "bpr"}')}
+{USER_SHARE_DOC}
     width : int or None
         Width of the tables that the entries are spread over, which ``density`` and ``dim`` number; None to
         choose among 1, 2, 4 and 8 times dim on the held-out interactions.
@@ -76,12 +77,12 @@ class SparseBPR(SparseRecommender):  # noqa: D101
         regularization: float = 0.02,
         epochs: int = 15,
         batch_size: int | None = None,
-        negatives: int = 32,
+        negatives: int = 64,
         popularity_power: float = 0.0,
         mask_init: str = "nmf",
         init_scale: float | None = None,
         update_every: int | None = None,
-        prune_fraction: float = 0.3,
+        prune_fraction: float = 0.15,
         grow_by: str = "accumulated",
         probe_fraction: float = 0.25,
         optimizer: str = "adagrad",
@@ -94,6 +95,7 @@ class SparseBPR(SparseRecommender):  # noqa: D101
         random_state: Any = None,
         n_jobs: int | None = None,
         verbose: bool = False,
+        user_share: float = 0.6,
         width: int | None = None,
     ) -> None:
         self._store(locals())

@@ -88,9 +88,10 @@ def initial_tables(
     n_users, n_items = user_items.shape
     density, dim = settings["density"], settings["dim"]
     width = settings.get("width") or dim
-    budget = split_budget(density, n_users, n_items, dim)
-    if not scorer.needs_users:
-        budget = (0, min(sum(budget), n_items * width))
+    # Where users have no rows, items may have more than dim entries a row, up to all of their width.
+    budget = (0, min(round(density * (n_users + n_items) * dim), n_items * width))
+    if scorer.needs_users:
+        budget = split_budget(density, n_users, n_items, dim, settings["user_share"])
     for name, n_rows, n in zip(("user", "item"), (n_users, n_items), budget, strict=True):
         if n == 0 and (name == "item" or scorer.needs_users):
             raise SettingError(

@@ -15,7 +15,7 @@ from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import Loss
 from sparserec_np.models.base import SparseRecommender
 from sparserec_np.models.fitting import Record
-from sparserec_np.models.settings import settings_doc
+from sparserec_np.models.settings import USER_SHARE_DOC, settings_doc
 from sparserec_np.runtime import ModelData
 from sparserec_np.tables import SparseTable
 
@@ -70,6 +70,7 @@ class SparseMF(SparseRecommender):  # noqa: D101
     Parameters
     ----------
 {settings_doc(losses='{"logistic", "squared"}')}
+{USER_SHARE_DOC}
 
     Attributes
     ----------
@@ -131,6 +132,7 @@ class SparseMF(SparseRecommender):  # noqa: D101
         random_state: Any = None,
         n_jobs: int | None = None,
         verbose: bool = False,
+        user_share: float = 0.6,
     ) -> None:
         self._store(locals())
 

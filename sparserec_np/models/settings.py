@@ -77,6 +77,12 @@ _SETTINGS_DOC = """\
     verbose : bool
         Whether to print a line per epoch to standard error."""
 
+#: The numpydoc entry of a setting that only estimators with a user table have.
+USER_SHARE_DOC = """\
+    user_share : float
+        Share of the stored entries that the user table gets, above 0 and below 1; what a table has no room
+        for goes to the other one."""
+
 
 @dataclass(frozen=True)
 class _Range:
@@ -121,6 +127,7 @@ _RANGES = {
     "teacher_weight": _Range(Real, 0, open_low=True),
     "teacher_temperature": _Range(Real, 0, open_low=True),
     "early_stopping": _Range(Integral, 0),
+    "user_share": _Range(Real, 0, 1, open_low=True, open_high=True),
     "width": _Range(Integral, 1, 65536, optional=True),
     "item_power": _Range(Real, 0),
     "length_power": _Range(Real, 0),

@@ -20,7 +20,7 @@ def dense_table(values):
 def test_exact_counts_of_largest_magnitude(seed, density):
     rng = np.random.default_rng(seed)
     tables = tuple(dense_table(rng.integers(-4, 5, (n, 6)).astype(np.float32)) for n in (9, 13))
-    users, items = pruned(tables, density)
+    users, items = pruned(tables, density, 0.6)
     assert users.nnz + items.nnz == round(density * 22 * 6)
     for table, kept in zip(tables, (users, items), strict=True):
         kept.check()

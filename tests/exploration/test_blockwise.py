@@ -66,7 +66,7 @@ def test_what_stays_is_what_would_stay_if_all_scores_were_seen_at_once(offered, 
 @pytest.mark.parametrize("density", [0.01, 0.1, 0.5, 1.0])
 def test_folded_tables_have_the_budget_and_are_the_same_at_any_number_of_threads(make, density):
     user_items = make_interactions(300, 200, 4000, random_state=0).user_items
-    budget = split_budget(density, 300, 200, 16)
+    budget = split_budget(density, 300, 200, 16, 0.6)
     made = []
     for n_jobs in (1, 2):
         with Workers(n_jobs) as workers:
@@ -96,7 +96,7 @@ def test_people_and_items_of_a_taste_meet_in_folded_tables():
     data = make_interactions(300, 200, 4000, n_tastes=4, noise=0, random_state=0).user_items
     with Workers(1) as workers:
         users, items = nmf_tables(
-            data, 16, split_budget(0.3, 300, 200, 16), rng=np.random.default_rng(0), workers=workers
+            data, 16, split_budget(0.3, 300, 200, 16, 0.6), rng=np.random.default_rng(0), workers=workers
         )
     scores = (users.to_scipy() @ items.to_scipy().T).toarray()
     seen = data.toarray() > 0

@@ -17,7 +17,7 @@ from sparserec_np.kernels.workers import Workers
 
 
 def tables(make, user_items, dim, density, seed=0, n_jobs=1):
-    budget = split_budget(density, *user_items.shape, dim)
+    budget = split_budget(density, *user_items.shape, dim, 0.6)
     with Workers(n_jobs) as workers:
         return make(user_items, dim, budget, rng=np.random.default_rng(seed), workers=workers)
 
@@ -35,12 +35,20 @@ def random_user_items(n_users, n_items, density, seed=0):
     n_users=st.integers(1, 10_000),
     n_items=st.integers(1, 10_000),
     dim=st.integers(1, 300),
+    user_share=st.floats(0, 1, exclude_min=True, exclude_max=True),
 )
-def test_the_budget_is_exact_and_fits(density, n_users, n_items, dim):
-    users, items = split_budget(density, n_users, n_items, dim)
-    assert users + items == round(density * (n_users + n_items) * dim)
+def test_the_budget_is_exact_and_fits(density, n_users, n_items, dim, user_share):
+    users, items = split_budget(density, n_users, n_items, dim, user_share)
+    total = round(density * (n_users + n_items) * dim)
+    assert users + items == total
     assert 0 <= users <= n_users * dim
     assert 0 <= items <= n_items * dim
+    if total >= n_users + n_items:
+        assert users >= n_users
+        assert items >= n_items
+    # It is the share that was asked for unless a table would be too full or starve.
+    bounds = {n_users, total - n_items, n_users * dim, total - n_items * dim}
+    assert users == round(user_share * total) or users in bounds
 
 
 # dim below, between and above the numbers of users and items.
@@ -123,7 +131,7 @@ def test_nmf_leaves_no_row_with_interactions_empty_while_the_budget_allows(
     user_items = random_user_items(n_users, n_items, share, seed)
     if not user_items.nnz:
         return
-    budget = split_budget(density, n_users, n_items, dim)
+    budget = split_budget(density, n_users, n_items, dim, 0.6)
     degrees = (np.diff(user_items.indptr), np.bincount(user_items.indices, minlength=n_items))
     for table, n, degree in zip(
         tables(nmf_tables, user_items, dim, density, seed), budget, degrees, strict=True

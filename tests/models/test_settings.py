@@ -36,6 +36,7 @@ WRONG = {
     "n_jobs": [0, -2, 1.5, "2"],
     "verbose": ["yes", None],
     "random_state": [-1, 1.5, "seed", np.random.RandomState(0)],
+    "user_share": [0, 1, 1.5, None],
     "width": [0, 1.5, 65537],
     "item_power": [-0.1, np.nan],
     "length_power": [-0.1, np.nan],
@@ -43,6 +44,7 @@ WRONG = {
 }
 # Settings that not all estimators have, by those that do.
 ONLY_OF = {
+    "user_share": (SparseMF, SparseBPR),
     "width": (SparseGraph, SparseBPR),
     "item_power": (SparseGraph,),
     "length_power": (SparseGraph,),
