@@ -28,7 +28,7 @@ from methods import METHODS, Method, settings_on
 from results import Record, Results
 from tuning import climb
 
-from sparserec_np.models.base import amount_of
+from sparserec_np.models.amounts import amount_of
 
 KEPT_METRICS = ("recall@20", "ndcg@20", "coverage@20")
 

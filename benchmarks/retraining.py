@@ -14,7 +14,7 @@ from sparserec_np.data import Interactions
 from sparserec_np.exploration import largest, split_budget
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import LOSSES
-from sparserec_np.models.base import amount_of
+from sparserec_np.models.amounts import amount_of
 from sparserec_np.models.fitting import Outcome, Record, build_trainer, run_epochs
 from sparserec_np.optim import OPTIMIZERS
 from sparserec_np.runtime import ModelData, TableData

@@ -9,7 +9,10 @@ from sparserec_np import Interactions, SparseBPR, SparseGraph, SparseMF, load
 from sparserec_np.autograd import maximum, total
 from sparserec_np.data import make_interactions
 from sparserec_np.errors import DataError, NotFittedError, SettingError
-from sparserec_np.models import base, fitting
+from sparserec_np.kernels.workers import Workers
+from sparserec_np.losses import softmax
+from sparserec_np.models import fitting, run
+from sparserec_np.models.run import Run
 from sparserec_np.tables import SparseTable
 
 ESTIMATORS = [SparseBPR, SparseGraph, SparseMF]
@@ -173,7 +176,7 @@ def test_verbose_prints_a_line_per_epoch_to_standard_error(tastes, capsys):
 
 
 def test_early_stopping_keeps_the_best_epoch(tastes, monkeypatch):
-    monkeypatch.setattr("sparserec_np.models.base._TELLING_USERS", 0)
+    monkeypatch.setattr("sparserec_np.models.run._TELLING_USERS", 0)
     settings = QUICK | {"epochs": 40, "learning_rate": 0.5, "early_stopping": 2, "refit": False, "width": 12}
     model = SparseBPR(**settings).fit(tastes)
     scores = [record["ndcg@20"] for record in model.history_]
@@ -223,16 +226,16 @@ def test_no_table_is_copied_where_everything_is_trained_on_again(tastes, monkeyp
 
 def test_smaller_steps_are_tried_from_the_same_start(tastes, monkeypatch):
     tried = []
-    train = SparseBPR._train
+    train = Run._train_once
 
-    def no_epoch_helps(self, settings, *rest):
+    def no_epoch_helps(self, *rest):
         start = rest[-1]
-        tried.append((settings["learning_rate"], [table.data.tobytes() for table in start]))
-        outcome = train(self, settings, *rest)
+        tried.append((self.settings["learning_rate"], [table.data.tobytes() for table in start]))
+        outcome = train(self, *rest)
         outcome.epoch = 0
         return outcome
 
-    monkeypatch.setattr(SparseBPR, "_train", no_epoch_helps)
+    monkeypatch.setattr(Run, "_train_once", no_epoch_helps)
     SparseBPR(**QUICK | {"refit": False, "learning_rate": 0.4, "width": None}).fit(tastes)
     assert [rate for rate, _ in tried] == [0.4, 0.1, 0.025]
     assert tried[0][1] == tried[1][1] == tried[2][1]
@@ -244,7 +247,7 @@ def test_the_width_is_the_same_where_no_two_starts_have_room(tastes, monkeypatch
         SparseBPR, "_validate", lambda self, represent, items, *rest: {"goodness": -abs(items.dim - 8.0)}
     )
     usual = SparseBPR(**settings).fit(tastes)
-    monkeypatch.setattr(base, "is_large", lambda shape, width: True)
+    monkeypatch.setattr(run, "is_large", lambda shape, width: True)
     large = SparseBPR(**settings).fit(tastes)
     assert usual.width_ == large.width_ == 8
     assert usual.nnz_ == large.nnz_
@@ -259,7 +262,8 @@ def test_interactions_held_out_are_not_written_to(tastes, weighted):
     data.user_items.data.flags.writeable = False
     model = SparseBPR(**QUICK | {"early_stopping": 2})
     model.settings_ = model.settings_for("few")
-    train, held_out = model._split(data, np.random.SeedSequence(0))
+    with Workers(1) as workers:
+        train, held_out = Run(model, data, softmax, workers, print)._split(np.random.SeedSequence(0))
     assert np.shares_memory(train.user_items.data, data.user_items.data) == (not weighted)
     together = train.user_items + held_out.user_items
     assert (together != data.user_items).nnz == 0

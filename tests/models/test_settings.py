@@ -161,8 +161,8 @@ def test_settings_left_to_the_data_follow_from_how_much_there_is(tastes, monkeyp
         ("thin", 200_000, per_item + 1),
         ("many", 1, per_item + 1),
     ):
-        monkeypatch.setattr("sparserec_np.models.base._MANY_INTERACTIONS", many)
-        monkeypatch.setattr("sparserec_np.models.base._THIN_PER_ITEM", thin)
+        monkeypatch.setattr("sparserec_np.models.amounts._MANY_INTERACTIONS", many)
+        monkeypatch.setattr("sparserec_np.models.amounts._THIN_PER_ITEM", thin)
         model = fitted[amount] = SparseGraph(**quick).fit(tastes)
         assert model.amount_ == amount
         for name, choices in SparseGraph.by_amount.items():
@@ -174,5 +174,5 @@ def test_settings_left_to_the_data_follow_from_how_much_there_is(tastes, monkeyp
 
 
 def test_a_width_is_kept_where_data_is_thin(tastes, monkeypatch):
-    monkeypatch.setattr("sparserec_np.models.base._THIN_PER_ITEM", tastes.n_interactions)
+    monkeypatch.setattr("sparserec_np.models.amounts._THIN_PER_ITEM", tastes.n_interactions)
     assert SparseGraph(dim=8, width=16, epochs=1, random_state=0).fit(tastes).width_ == 16

@@ -1,0 +1,160 @@
+"""A fitted estimator as data: what is written to a file, and read from one."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from sparserec_np import __version__
+from sparserec_np.data import Interactions
+from sparserec_np.errors import NotFittedError
+from sparserec_np.models.estimator import Estimator
+from sparserec_np.runtime import ModelData, Recommender, SeenItems, TableData, save_model
+from sparserec_np.tables import SparseTable, index_dtype
+
+Fitted = TypeVar("Fitted", bound="Stored")
+
+
+class Stored(Estimator):
+    """What an estimator knows once it is fitted, and the model file that holds it."""
+
+    #: Settings that may be None, and what they then are for each of `AMOUNTS`.
+    by_amount: ClassVar[dict[str, tuple[Any, Any, Any]]] = {}
+
+    users_: SparseTable | None
+    items_: SparseTable
+    amount_: str
+    settings_: dict[str, Any]
+    history_: list[dict[str, Any]]
+    n_epochs_: int
+    learning_rate_: float
+    validation_: dict[str, Any]
+    baseline_: dict[str, Any]
+    _data: ModelData
+    _recommender: Recommender
+
+    def _model_data(self, data: Interactions) -> ModelData:
+        user_items = data.user_items
+        return ModelData(
+            users=_table_data(self.users_) if self.users_ is not None else None,
+            items=_table_data(self.items_),
+            user_ids=data.users,
+            item_ids=data.items,
+            seen=SeenItems(user_items.indptr, user_items.indices),
+            popularity=np.bincount(user_items.indices, minlength=data.n_items).astype(np.int32),
+            info=self._info(data),
+            **self._extra_model_data(data),
+        )
+
+    def _extra_model_data(self, data: Interactions) -> dict[str, Any]:
+        """Fields of `ModelData` that only some estimators have."""
+        return {}
+
+    def _info(self, data: Interactions) -> dict[str, Any]:
+        """How the model came to be; JSON, and the same for the same seed: no times, no thread counts."""
+        settings = self.get_params(deep=False)
+        settings = {
+            name: _plain(value) for name, value in settings.items() if name not in ("n_jobs", "verbose")
+        }
+        return {
+            "estimator": type(self).__name__,
+            "settings": settings,
+            "n_epochs": self.n_epochs_,
+            "learning_rate": self.learning_rate_,
+            "amount": self.amount_,
+            "by_amount": {name: _plain(self.settings_[name]) for name in self.by_amount},
+            "n_interactions": data.n_interactions,
+            "validation": self.validation_,
+            "baseline": self.baseline_,
+            "version": __version__,
+        }
+
+    def save(self, path: str | os.PathLike[str], precision: str = "float32") -> None:
+        """Write the model to a ``.srec`` file; atomically, so that no half-written file is ever seen.
+
+        Parameters
+        ----------
+        path : path-like
+            Replaced if it exists.
+        precision : {"float32", "float16", "int8"}
+            Type of the tables' values in the file; see `sparserec_np.runtime.save_model`.
+        """
+        self._check_fitted()
+        save_model(path, self._data, precision)
+
+    @classmethod
+    def from_model_data(cls: type[Fitted], data: ModelData) -> Fitted:
+        """Make the fitted estimator that a model file describes; it shares the file's arrays."""
+        settings = dict(data.info["settings"])
+        estimator = cls(**{name: value for name, value in settings.items() if name in cls._get_param_names()})
+        estimator.users_ = _sparse_table(data.users) if data.users is not None else None
+        estimator.items_ = _sparse_table(data.items)
+        estimator.settings_ = estimator.get_params(deep=False) | data.info.get("by_amount", {})
+        # Files of earlier versions do not tell.
+        estimator.amount_ = data.info.get("amount", "many")
+        estimator.n_epochs_ = data.info["n_epochs"]
+        estimator.learning_rate_ = data.info["learning_rate"]
+        estimator.validation_ = data.info["validation"]
+        estimator.baseline_ = data.info["baseline"]
+        estimator.history_ = []
+        estimator._data = data
+        estimator._recommender = Recommender(data)
+        return estimator
+
+    @property
+    def recommender(self) -> Recommender:
+        """The NumPy-only recommender of this model, the one that answers on a device."""
+        self._check_fitted()
+        return self._recommender
+
+    @property
+    def width_(self) -> int:
+        """Width of the tables."""
+        self._check_fitted()
+        return int(self.items_.dim)
+
+    @property
+    def density_(self) -> float:
+        """Stored entries of both tables ÷ all their positions."""
+        self._check_fitted()
+        return self.nnz_ / ((len(self.recommender.user_ids) + self.items_.n_rows) * self.items_.dim)
+
+    @property
+    def nnz_(self) -> int:
+        """Stored entries of both tables."""
+        self._check_fitted()
+        return self.items_.nnz + (self.users_.nnz if self.users_ is not None else 0)
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "_recommender"):
+            raise NotFittedError(
+                f"this {type(self).__name__} is not fitted yet; call fit(interactions) first"
+            )
+
+
+def _table_data(table: SparseTable) -> TableData:
+    return TableData(table.indptr, table.indices, table.data, table.dim)
+
+
+def _sparse_table(data: TableData) -> SparseTable:
+    index: Any = index_dtype(data.n_rows, data.dim, data.nnz)
+    return SparseTable(
+        np.asarray(data.indptr, dtype=index),
+        np.asarray(data.indices, dtype=index),
+        np.asarray(data.values),
+        data.dim,
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Turn a setting into JSON: a function into its name, a generator into its kind."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    try:
+        json.dumps(value)
+    except TypeError:
+        return getattr(value, "__name__", type(value).__name__)
+    return value
