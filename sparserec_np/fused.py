@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sparserec_np.autograd.pairing import ends_of
 from sparserec_np.autograd.sparse import touched_rows
 from sparserec_np.kernels.bpr import move_owners, move_partners
-from sparserec_np.kernels.grouping import group_partners, lay_out_ascending, lay_out_runs
+from sparserec_np.kernels.grouping import add_up_counts, group_partners, lay_out_ascending, lay_out_runs
 from sparserec_np.optim import Optimizer
 from sparserec_np.tables import SparseTable, unsigned
 
@@ -68,14 +67,14 @@ class BprBatch:
         partners : int array (batch, 2)
             Rows of ``right``: for each of ``rows`` the positive, then its negative.
         """
-        touched, counts = (np.empty(len(rows), dtype=np.int64) for _ in range(2))
+        touched, owners_of = np.empty(len(rows), dtype=np.int64), np.empty(len(rows), dtype=np.uint32)
         offsets, starts = (np.empty(len(rows) + 1, dtype=np.int64) for _ in range(2))
-        n = lay_out_ascending(unsigned(rows), unsigned(left.indptr), touched, offsets, counts, starts)
-        owners_of = np.repeat(np.arange(n, dtype=np.uint32), counts[:n])
+        n = lay_out_ascending(unsigned(rows), unsigned(left.indptr), touched, offsets, owners_of, starts)
 
         numbers, places = unsigned(partners), np.zeros(right.n_rows, dtype=np.int32)
         right_rows = touched_rows(numbers.reshape(-1), places)
-        right_offsets = ends_of(places[right_rows])
+        right_offsets = np.empty(len(right_rows) + 1, dtype=np.int64)
+        add_up_counts(right_rows, places, right_offsets)
         pairs, owners = (np.empty(partners.size, dtype=np.uint32) for _ in range(2))
         group_partners(owners_of, numbers, right_rows, right_offsets, places, pairs, owners)
         run_starts = np.empty(partners.size + 1, dtype=np.int64)

@@ -97,27 +97,37 @@ def lay_out_runs(rows, indptr, starts):
 
 
 @njit(cache=True, nogil=True)
-def lay_out_ascending(rows, indptr, touched, offsets, occurrences, starts):
+def lay_out_ascending(rows, indptr, touched, offsets, owners, starts):
     """Do what `count_rows` and `lay_out` do for ascending ``rows``; returns how many there are.
 
-    The occurrences of ``touched[t]`` are ``offsets[t]`` to ``offsets[t + 1]``. There is room for a number
-    for each of ``rows``, one more for ``offsets`` and ``starts``.
+    The occurrences of ``touched[t]`` are ``offsets[t]`` to ``offsets[t + 1]``, for which ``owners`` is ``t``.
+    There is room for a number for each of ``rows``, one more for ``offsets`` and ``starts``.
     """
     n = p = _u(0)
     total = np.int64(0)
     while p < _u(len(rows)):
-        row, first = _u(rows[p]), p
-        while p < _u(len(rows)) and _u(rows[p]) == row:
-            p += _1
+        row = _u(rows[p])
         touched[n] = row
-        offsets[n] = first
-        occurrences[n] = p - first
+        offsets[n] = p
         starts[n] = total
+        while p < _u(len(rows)) and _u(rows[p]) == row:
+            owners[p] = n
+            p += _1
         total += np.int64(indptr[row + _1]) - np.int64(indptr[row])
         n += _1
     offsets[n] = len(rows)
     starts[n] = total
     return n
+
+
+@njit(cache=True, nogil=True)
+def add_up_counts(touched, counts, offsets):
+    """Let the occurrences of ``touched[t]`` be ``offsets[t]`` to ``offsets[t + 1]``, as its count has it."""
+    total = np.int64(0)
+    for t in range(_u(len(touched))):
+        offsets[t] = total
+        total += counts[_u(touched[t])]
+    offsets[_u(len(touched))] = total
 
 
 @njit(cache=True, nogil=True)
