@@ -15,7 +15,7 @@ from sparserec_np.exploration import largest, split_budget
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import LOSSES
 from sparserec_np.models.amounts import amount_of
-from sparserec_np.models.fitting import Outcome, Record, build_trainer, run_epochs
+from sparserec_np.models.fitting import Outcome, Record, Validation, build_trainer, run_epochs
 from sparserec_np.optim import OPTIMIZERS
 from sparserec_np.runtime import ModelData, TableData
 from sparserec_np.scorers import DotScorer
@@ -99,7 +99,7 @@ def _run(
             side.parameter, settings["learning_rate"], settings["regularization"]
         )
 
-    def validate(users: SparseTable | None, items: SparseTable) -> Record:
+    def measure(users: SparseTable | None, items: SparseTable) -> Record:
         assert held_out is not None
         represent = partial(scorer.represent, users, items)
         found = metrics.evaluate(
@@ -107,14 +107,8 @@ def _run(
         )
         return {**found, "goodness": found["ndcg@20"]}
 
-    return run_epochs(
-        trainer,
-        settings["epochs"],
-        stop_at,
-        validate if held_out is not None else None,
-        settings["early_stopping"],
-        lambda record: None,
-    )
+    validation = Validation(measure, settings["early_stopping"]) if held_out is not None else None
+    return run_epochs(trainer, settings["epochs"], stop_at, validation, lambda record: None)
 
 
 def _table_data(table: SparseTable) -> TableData:

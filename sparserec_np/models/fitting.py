@@ -28,7 +28,6 @@ from sparserec_np.tables import SparseTable
 from sparserec_np.training import Side, Trainer
 
 Record = dict[str, Any]
-Validate = Callable[[SparseTable | None, SparseTable], Record]
 
 # Share of the training after which the mask is left alone; RigL stops at three quarters, too.
 _EXPLORATION_END = 0.75
@@ -64,6 +63,29 @@ class Outcome:
     def keep(self, users: SparseTable | None, items: SparseTable) -> None:
         """Copy the tables as they are: training goes on in place."""
         self.users, self.items = users.copy() if users is not None else None, items.copy()
+
+
+@dataclass(frozen=True)
+class Validation:
+    """By what epochs are compared, and when there have been enough of them.
+
+    Parameters
+    ----------
+    measure : callable
+        ``measure(users, items) -> metrics``; its ``"goodness"`` is compared, larger is better.
+    patience : int
+        Epochs without improvement until training stops.
+    window : int
+        An epoch counts by the mean of so many, itself and those before it, the start among them: where few
+        people are measured, the best single one is the luckiest.
+    keep : bool
+        Whether the best tables are wanted. Where only their epoch and their metrics are, no copy is made.
+    """
+
+    measure: Callable[[SparseTable | None, SparseTable], Record]
+    patience: int
+    window: int = 1
+    keep: bool = True
 
 
 def n_negatives(settings: dict[str, Any], loss: Loss) -> int:
@@ -205,11 +227,8 @@ def run_epochs(
     trainer: Trainer,
     epochs: int,
     stop_at: int,
-    validate: Validate | None,
-    patience: int,
+    validation: Validation | None,
     on_epoch: Callable[[Record], None],
-    keep: bool = True,
-    window: int = 1,
 ) -> Outcome:
     """Train, validate after every epoch, keep the best tables and stop when they no longer improve.
 
@@ -225,21 +244,14 @@ def run_epochs(
         The most epochs that there may be: the horizon of the schedules.
     stop_at : int
         Epoch after which to stop all the same.
-    validate : callable or None
-        ``validate(users, items) -> metrics``; its ``"goodness"`` is compared. None to keep the last tables.
-    patience : int
-        Epochs without improvement until training stops.
+    validation : Validation or None
+        None to keep the last tables.
     on_epoch : callable
         Called with the record of each epoch.
-    keep : bool
-        Whether the best tables are wanted. Where only their epoch and their validation are, no copy is made.
-    window : int
-        An epoch counts by the mean of so many, itself and those before it, the start among them: where few
-        people are measured, the best single one is the luckiest.
     """
-    keeps = keep and validate is not None
-    best = _measured(trainer, 0, validate)
-    latest = deque([best.goodness], maxlen=window)
+    keeps = validation is not None and validation.keep
+    best = _measured(trainer, 0, validation)
+    latest = deque([best.goodness], maxlen=validation.window if validation is not None else 1)
     if keeps:
         best.keep(*trainer.tables)
     trained = (-math.inf, 0)
@@ -265,7 +277,7 @@ def run_epochs(
             "n_pruned": replaced,
             "n_grown": replaced,
         }
-        reached = _measured(trainer, epoch, validate)
+        reached = _measured(trainer, epoch, validation)
         record |= reached.validation
         record["seconds"] = time.perf_counter() - start
         on_epoch(record)
@@ -276,17 +288,17 @@ def run_epochs(
             if keeps:
                 best.keep(*trainer.tables)
         trained = max(trained, (reached.goodness, epoch))
-        if epoch - trained[1] >= patience and validate is not None:
+        if validation is not None and epoch - trained[1] >= validation.patience:
             break
-    if validate is None:
+    if validation is None:
         best.users, best.items = trainer.tables
     return best
 
 
-def _measured(trainer: Trainer, epoch: int, validate: Validate | None) -> Outcome:
+def _measured(trainer: Trainer, epoch: int, validation: Validation | None) -> Outcome:
     """Measure the tables as they are."""
     metrics = {}
-    if validate is not None:
-        metrics = validate(*trainer.tables)
+    if validation is not None:
+        metrics = validation.measure(*trainer.tables)
         release_memory()
     return Outcome(None, None, epoch, metrics, metrics.pop("goodness", 0.0))

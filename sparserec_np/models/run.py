@@ -17,7 +17,7 @@ from sparserec_np.exploration.blockwise import is_large
 from sparserec_np.exploration.singular import singular_items
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import Loss
-from sparserec_np.models.fitting import Outcome, Record, build_trainer, initial_tables, run_epochs
+from sparserec_np.models.fitting import Outcome, Record, Validation, build_trainer, initial_tables, run_epochs
 from sparserec_np.models.teaching import make_distillation
 from sparserec_np.tables import SparseTable
 
@@ -219,25 +219,18 @@ class Run:
             start,
             distillation,
         )
-        validate, window = None, 1
+        validation = None
         if held_out is not None:
-            few = np.count_nonzero(np.diff(held_out.user_items.indptr)) < _TELLING_USERS
-            window = _WINDOW if few else 1
 
-            def validate(users: SparseTable | None, items: SparseTable) -> Record:
+            def measure(users: SparseTable | None, items: SparseTable) -> Record:
                 represent = partial(scorer.represent, users, items)
                 return estimator._validate(represent, items, train, held_out, workers)
 
-        return run_epochs(
-            trainer,
-            settings["epochs"],
-            stop_at,
-            validate,
-            int(settings["early_stopping"]),
-            self._on_epoch,
-            keep=not settings["refit"],
-            window=window,
-        )
+            few = np.count_nonzero(np.diff(held_out.user_items.indptr)) < _TELLING_USERS
+            window = _WINDOW if few else 1
+            patience = int(settings["early_stopping"])
+            validation = Validation(measure, patience, window, keep=not settings["refit"])
+        return run_epochs(trainer, settings["epochs"], stop_at, validation, self._on_epoch)
 
     def _popularity(self) -> Record:
         """Measure the most-popular baseline on the same hold-out."""

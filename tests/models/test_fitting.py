@@ -1,10 +1,9 @@
-from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from sparserec_np.models.fitting import run_epochs
+from sparserec_np.models.fitting import Validation, run_epochs
 from sparserec_np.tables import SparseTable
 
 
@@ -27,11 +26,14 @@ def scripted(start, *epochs):
     trainer.run_epoch = run_epoch
     says = iter((start, *epochs))
 
-    def validate(users, items):
+    def measure(users, items):
         found = next(says)
         return {"ndcg@20": found, "goodness": found}
 
-    return trainer, partial(run_epochs, trainer, len(epochs), len(epochs), validate, on_epoch=lambda _: None)
+    def run(**how):
+        return run_epochs(trainer, len(epochs), len(epochs), Validation(measure, **how), lambda _: None)
+
+    return trainer, run
 
 
 @pytest.mark.parametrize(
