@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparserec_np.data.words import PADDING, as_words, padded
-from sparserec_np.kernels.texts import fill_slots, number_fields, unpack
+from sparserec_np.kernels.texts import SLOT, fill_slots, number_fields, unpack
 
 _LEAST = 1 << 10
+_LINE = 8  # words in a cache line
 _LONGEST = 64  # bytes of texts that are sorted by NumPy: a column of numbers for every eight
 
 
@@ -23,7 +24,7 @@ class Codebook:
 
     def __init__(self) -> None:
         self._n_texts = 0
-        self._slots = np.zeros(2 * _LEAST, np.uint64)
+        self._slots = _free_slots(2 * _LEAST)
         self._pool = np.empty(4 * _LEAST, np.uint64)
         self._used = 1
         self._shortest = 1
@@ -99,6 +100,14 @@ class Codebook:
         needed = self._used + 2 + length // 8
         if needed > len(self._pool):
             self._pool = np.append(self._pool, np.empty(max(needed, len(self._pool)), np.uint64))
-        if 2 * self._n_texts == len(self._slots):
-            self._slots = np.zeros(2 * len(self._slots), np.uint64)
+        n_slots = len(self._slots) // SLOT
+        if 2 * self._n_texts == n_slots:
+            self._slots = _free_slots(2 * n_slots)
             fill_slots(self._pool, self._used, self._slots)
+
+
+def _free_slots(n: int) -> NDArray[np.uint64]:
+    """Return a hash table that begins with a cache line."""
+    words = np.zeros(n * SLOT + _LINE, np.uint64)
+    begin = -(words.ctypes.data // 8) % _LINE
+    return words[begin : begin + n * SLOT]

@@ -2,8 +2,9 @@
 
 A text's words are its bytes eight by eight from its end on, each beginning where the text does at the least:
 what is missing of the last is zeros. Texts are kept in a *pool*, one record behind the other, from place 1
-on: a text's length and number, 32 bits each, and then its words. The table holds, for each record, the upper
-half of the text's hash and the place.
+on: a text's length and number, 32 bits each, and then its words. The table holds for each record its first
+two words, so that most texts are told apart by one look into memory, then its length and its number plus 1,
+and its place.
 """
 
 from __future__ import annotations
@@ -15,10 +16,14 @@ from sparserec_np.kernels.prefetch import prefetch
 
 _u = np.uint64
 _0, _1, _EIGHT, _HALF = _u(0), _u(1), _u(8), _u(32)
-_NONE = _u(0xFFFFFFFFFFFFFFFF)  # no header: a text is not that long
-_UPPER, _LOWER = _u(0xFFFFFFFF00000000), _u(0x00000000FFFFFFFF)
+_LOWER = _u(0x00000000FFFFFFFF)
 _FACTOR = _u(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio
 _GROUP = 64  # fields whose places in memory are fetched together
+_TWO_WORDS = _u(16)  # bytes
+_SHIFT = _u(2)
+
+SLOT = 4
+"""Words in a slot of the table; it lies in one cache line if the table begins with one."""
 
 
 @njit(cache=True, nogil=True)
@@ -33,9 +38,16 @@ def _byte(words, at):
 
 @njit(cache=True, nogil=True)
 def _word(words, end, left):
-    """Return the word that ends before ``end``, where that many bytes are left of a text."""
+    """Return the word that ends before ``end``, where that many bytes are left of a text; 0 for none."""
     before = _u(64) - (min(left, _EIGHT) << _u(3))
-    return words[end - _EIGHT] >> before << before
+    # By halves: of 64 bits at once a shift is undefined, and a branch would often be guessed wrongly.
+    half = before >> _1
+    return words[end - _EIGHT] >> half >> (before - half) << half << (before - half)
+
+
+@njit(cache=True, nogil=True)
+def _behind(length, n):
+    return max(length, n) - n
 
 
 @njit(cache=True, nogil=True)
@@ -46,8 +58,8 @@ def _mixed(value, word):
 
 @njit(cache=True, nogil=True)
 def _slot(value, mask):
-    # The upper half is kept beside the place; the lower says where to look, and depends on all bits so far.
-    return (value ^ (value >> _HALF)) & mask
+    # The upper bits of a product depend on all bits before.
+    return (((value * _FACTOR) >> _HALF) & mask) << _SHIFT
 
 
 @njit(cache=True, nogil=True)
@@ -61,7 +73,7 @@ def number_fields(words, starts, ends, begin, slots, pool, used, n_texts, codes)
     starts, ends : (n,) int
         Where each field begins and ends; none begins before the 8th byte.
     begin : int
-    slots : (m,) uint64
+    slots : (m * SLOT,) uint64
         The hash table, 0 where it is free. m is a power of 2; half of it is room for texts.
     pool, used : (n_pool,) uint64, int
         The records, and where the next one goes.
@@ -79,9 +91,11 @@ def number_fields(words, starts, ends, begin, slots, pool, used, n_texts, codes)
     shortest : int
         The least length of a text among the fields.
     """
-    n, mask = _u(len(starts)), _u(len(slots) - 1)
+    n, n_slots = _u(len(starts)), _u(len(slots)) >> _SHIFT
+    mask = n_slots - _1
     field, free, known, shortest = _u(begin), _u(used), _u(n_texts), _EIGHT
-    values, lasts, lengths = np.empty(_GROUP, _u), np.empty(_GROUP, _u), np.empty(_GROUP, _u)
+    places, lasts, lengths = np.empty(_GROUP, _u), np.empty(_GROUP, _u), np.empty(_GROUP, _u)
+    firsts, seconds = np.empty(_GROUP, _u), np.empty(_GROUP, _u)
     while field < n:
         # A table of many texts lies in no cache. What will be looked at is asked for before, so that the
         # fields of a group wait for the memory together, not one after the other.
@@ -92,49 +106,45 @@ def number_fields(words, starts, ends, begin, slots, pool, used, n_texts, codes)
                 first += _1
             while first < end and _is_blank(_byte(words, end - _1)):
                 end -= _1
-            left = end - first
-            lasts[member], lengths[member] = end, left
-            shortest = min(shortest, left)
-            value = left
-            while left > _EIGHT:
-                value = _mixed(value, _word(words, end, left))
-                end, left = end - _EIGHT, left - _EIGHT
-            if left > _0:
-                value = _mixed(value, _word(words, end, left))
-            values[member] = value * _FACTOR
-            prefetch(slots, _slot(values[member], mask))
+            length = end - first
+            lasts[member], lengths[member] = end, length
+            shortest = min(shortest, length)
+            one, two = _word(words, end, length), _word(words, end - _EIGHT, _behind(length, _EIGHT))
+            firsts[member], seconds[member] = one, two
+            value = _mixed(_mixed(length, one), two)
+            left = _behind(length, _TWO_WORDS)
+            while left > _0:
+                value = _mixed(value, _word(words, first + left, left))
+                left = _behind(left, _EIGHT)
+            places[member] = _slot(value, mask)
+            prefetch(slots, places[member])
         for member in range(group):
-            prefetch(pool, slots[_slot(values[member], mask)] & _LOWER)
-        for member in range(group):
-            value, length, last = values[member], lengths[member], lasts[member]
-            slot = _slot(value, mask)
-            entry = slots[slot]
-            header = _NONE
-            while entry != _0:
-                if (entry ^ value) & _UPPER == _0:
-                    at = entry & _LOWER
-                    header = pool[at]
-                    if header >> _HALF == length:
-                        end, left, at = last, length, at + _1
-                        while left > _EIGHT and pool[at] == _word(words, end, left):
-                            end, left, at = end - _EIGHT, left - _EIGHT, at + _1
-                        if left == _0 or (left <= _EIGHT and pool[at] == _word(words, end, left)):
-                            break
-                    header = _NONE
-                slot = (slot + _1) & mask
-                entry = slots[slot]
-            if header == _NONE:
-                if known << _1 == _u(len(slots)) or free + _1 + ((length + _u(7)) >> _u(3)) > _u(len(pool)):
+            slot, length, last = places[member], lengths[member], lasts[member]
+            one, two = firsts[member], seconds[member]
+            header = slots[slot + _u(2)]
+            while header != _0:
+                if slots[slot] == one and slots[slot + _1] == two and header >> _HALF == length:
+                    at, left = slots[slot + _u(3)] + _u(3), _behind(length, _TWO_WORDS)
+                    end = last - _TWO_WORDS
+                    while left > _0 and pool[at] == _word(words, end, left):
+                        at, end, left = at + _1, end - _EIGHT, _behind(left, _EIGHT)
+                    if left == _0:
+                        break
+                slot = (slot + _u(SLOT)) & ((mask << _SHIFT) | _u(3))
+                header = slots[slot + _u(2)]
+            if header == _0:
+                if known << _1 == n_slots or free + _1 + ((length + _u(7)) >> _u(3)) > _u(len(pool)):
                     return field + member, free, known, shortest
-                slots[slot] = (value & _UPPER) | free
-                header = (length << _HALF) | known
-                pool[free] = header
+                header = (length << _HALF) | (known + _1)
+                slots[slot], slots[slot + _1] = one, two
+                slots[slot + _u(2)], slots[slot + _u(3)] = header, free
+                pool[free] = (length << _HALF) | known
                 free, known = free + _1, known + _1
                 end, left = last, length
                 while left > _0:
                     pool[free] = _word(words, end, left)
-                    free, end, left = free + _1, end - _EIGHT, left - min(left, _EIGHT)
-            codes[field + member] = header & _LOWER
+                    free, end, left = free + _1, end - _EIGHT, _behind(left, _EIGHT)
+            codes[field + member] = (header & _LOWER) - _1
         field += group
     return n, free, known, shortest
 
@@ -142,18 +152,21 @@ def number_fields(words, starts, ends, begin, slots, pool, used, n_texts, codes)
 @njit(cache=True, nogil=True)
 def fill_slots(pool, used, slots):
     """Enter all texts of a pool into a hash table that holds none of them."""
-    mask = _u(len(slots) - 1)
+    mask = (_u(len(slots)) >> _SHIFT) - _1
     place = _1
     while place < _u(used):
         length = pool[place] >> _HALF
-        value, behind = length, place + _1 + (length + _u(7)) // _u(8)
-        for at in range(place + _1, behind):
+        behind = place + _1 + (length + _u(7)) // _u(8)
+        one = pool[place + _1] if length > _0 else _0
+        two = pool[place + _u(2)] if length > _EIGHT else _0
+        value = _mixed(_mixed(length, one), two)
+        for at in range(place + _u(3), behind):
             value = _mixed(value, pool[at])
-        value *= _FACTOR
         slot = _slot(value, mask)
-        while slots[slot] != _0:
-            slot = (slot + _1) & mask
-        slots[slot] = (value & _UPPER) | place
+        while slots[slot + _u(2)] != _0:
+            slot = (slot + _u(SLOT)) & ((mask << _SHIFT) | _u(3))
+        slots[slot], slots[slot + _1] = one, two
+        slots[slot + _u(2)], slots[slot + _u(3)] = pool[place] + _1, place
         place = behind
 
 
