@@ -64,6 +64,18 @@ count_bits: Any = _count_bits
 
 
 @njit(cache=True, nogil=True)
+def count_newlines(buffer):
+    """Count the newlines in bytes, (n,) uint8."""
+    n, total, at = _u(len(buffer)), _u(0), _u(0)
+    while at + _AT_ONCE <= n:
+        total += count_bits(equal_bits(buffer, at, _NEWLINE))
+        at += _AT_ONCE
+    for rest in range(at, n):
+        total += _u(buffer[rest] == _NEWLINE)
+    return np.int64(total)
+
+
+@njit(cache=True, nogil=True)
 def find_ends(buffer, begin, end, separator, found):
     """Find all separators and newlines.
 
