@@ -10,7 +10,9 @@ from __future__ import annotations
 import csv
 import os
 import re
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from typing import NoReturn
@@ -37,8 +39,8 @@ from sparserec_np.data.source import Source, ahead
 from sparserec_np.errors import DataError, SettingError
 
 _SAMPLE_LINES = 200
-# One reads, one splits, two take columns in.
-_THREADS = 4
+_THREADS = 2  # one reads, one splits
+_IN_FLIGHT = 2  # blocks that columns may be behind
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,18 @@ def read_table(
     """
     if sep is not None and (not sep or sep in ('"', "\n", "\r")):
         raise SettingError(f"sep is {sep!r}; expected a separator such as ',', '\\t', ';', '::' or ' '")
-    with Source(path) as source, ThreadPoolExecutor(_THREADS) as pool:
-        return _Reader(source, pool, choices, sep, header, allow_negative, make_chunks).read()
+    with Source(path) as source, ThreadPoolExecutor(_THREADS) as pool, ExitStack() as lanes:
+        return _Reader(source, pool, lanes, choices, sep, header, allow_negative, make_chunks).read()
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """A block that the columns take in, each when it has taken in those before."""
+
+    line: int
+    raw: bytes
+    block: FastBlock | CarefulBlock
+    parts: list[Future[None]]
 
 
 class _Reader:
@@ -126,13 +138,14 @@ class _Reader:
         self,
         source: Source,
         pool: ThreadPoolExecutor,
+        lanes: ExitStack,
         choices: dict[str, ColumnChoice],
         sep: str | None,
         header: bool | None,
         allow_negative: bool,
         make_chunks: MakeChunks,
     ) -> None:
-        self._name, self._pool = source.name, pool
+        self._name = source.name
         # Reading and unpacking release the interpreter: they go on beside the parsing.
         self._blocks = ahead(source.blocks(), pool) if source.is_file else source.blocks()
         # The first lines are decoded before the separator is known.
@@ -152,19 +165,28 @@ class _Reader:
         self._times = TimeColumn(make_chunks)
         columns: tuple[Column, ...] = (self._users, self._items, self._weights, self._times)
         self._columns = [column for column in columns if column.role in self._layout.columns]
+        # Each column goes through the blocks in their order, and does not wait for the others.
+        self._lanes = [lanes.enter_context(ThreadPoolExecutor(1)) for _ in self._columns]
+        self._in_flight: deque[_Taken] = deque()
 
     def read(self) -> Table:
         """Read to the end."""
-        n_rows = 0
-        line = 1
-        for line, raw, fast in self._pieces:
-            block = fast or self._split_carefully(raw, line)
-            try:
-                self._add(block)
-            except ValueError:
-                careful = block if isinstance(block, CarefulBlock) else self._split_carefully(raw, line)
-                self._blame(careful)
-            n_rows += block.n_rows
+        n_rows, line = 0, 1
+        error = None
+        try:
+            for line, raw, fast in self._pieces:
+                if fast is None:
+                    self._settle(0)
+                block = fast or self._split_carefully(raw, line)
+                self._take_in(line, raw, block)
+                self._settle(_IN_FLIGHT)
+                n_rows += block.n_rows
+        except DataError as raised:
+            error = raised
+        # What is wrong with a block before comes first.
+        self._settle(0)
+        if error is not None:
+            raise error
         if not n_rows:
             raise DataError(
                 f"{self._name}, line {line}: found a header and nothing after it; expected a line for "
@@ -185,17 +207,34 @@ class _Reader:
         line, raw = piece
         return line, raw, self._splitter.split(raw)
 
-    def _add(self, block: FastBlock | CarefulBlock) -> None:
+    def _take_in(self, line: int, raw: bytes, block: FastBlock | CarefulBlock) -> None:
+        """Hand a block's columns over."""
         if block.n_rows == 0:
             return
         if isinstance(block, CarefulBlock) and any(len(row) != self._layout.n_fields for row in block.rows):
-            raise ValueError
-        fields = [block.fields(column.role) for column in self._columns]
-        added = [
-            self._pool.submit(column.add, part) for column, part in zip(self._columns, fields, strict=True)
+            self._blame(block)
+        parts = [
+            lane.submit(column.add, block.fields(column.role))
+            for lane, column in zip(self._lanes, self._columns, strict=True)
         ]
-        for one in added:
-            one.result()
+        self._in_flight.append(_Taken(line, raw, block, parts))
+
+    def _settle(self, n_left: int) -> None:
+        """Wait until that many blocks are left to be taken in; find out what is wrong with one."""
+        while len(self._in_flight) > n_left:
+            taken = self._in_flight.popleft()
+            refused = False
+            for part in taken.parts:
+                try:
+                    part.result()
+                except ValueError:
+                    refused = True
+            if refused:
+                self._in_flight.clear()
+                block = taken.block
+                if not isinstance(block, CarefulBlock):
+                    block = self._split_carefully(taken.raw, taken.line)
+                self._blame(block)
 
     def _first_block(self) -> tuple[int, bytes]:
         """Return the first block that says something, from the line on which it does."""

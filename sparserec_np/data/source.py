@@ -20,7 +20,7 @@ import numpy as np
 from sparserec_np.errors import DataError
 from sparserec_np.kernels.lines import count_newlines
 
-BLOCK_BYTES = 1 << 22
+BLOCK_BYTES = 1 << 21
 """Size of a block: large enough to hide Python's overhead, small enough to stay near."""
 
 _Thing = TypeVar("_Thing")
