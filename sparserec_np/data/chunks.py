@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -65,18 +65,6 @@ class MemoryChunks:
         if self._used:
             self._full.append(self._last[: self._used])
         self._last, self._used = np.empty(0), 0
-
-
-def join(
-    chunks: Chunks, kind: Any, convert: Callable[[NDArray[Any]], NDArray[Any]] | None = None
-) -> NDArray[Any]:
-    """Return chunks as one array of a kind, each converted and then forgotten."""
-    out = np.empty(sum(chunk.size for chunk in chunks), kind)
-    at = 0
-    for chunk in chunks.drain():
-        out[at : at + chunk.size] = chunk if convert is None else convert(chunk)
-        at += chunk.size
-    return out
 
 
 class FileChunks:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from itertools import count
 from typing import Any, Protocol
@@ -16,8 +16,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sparserec_np.data.chunks import Chunks, MemoryChunks, join
-from sparserec_np.data.codebook import Codebook
+from sparserec_np.data.chunks import Chunks, MemoryChunks
+from sparserec_np.data.codebook import Codebook, Texts
 from sparserec_np.kernels.ids import look_up, mark
 
 _SPARSE_RANGE = 4
@@ -118,31 +118,30 @@ class IdColumn(Column):
         article = "an" if self.role == "item" else "a"
         return None if text else f"{article} {self.role} id; fill it in or remove the line"
 
-    def numbering(self) -> tuple[Numbering, NDArray[np.int64] | list[str]]:
+    def numbering(self) -> tuple[Numbering, NDArray[np.int64] | Texts]:
         """Give the ids their numbers, and forget their texts; the last to be asked of the column.
 
         Returns
         -------
         numbering : callable
             Gives the numbers of what is in a chunk.
-        ids : ndarray of int64 or list of str
+        ids : ndarray of int64 or Texts
             The distinct ids, ascending: integers if all of them are canonical integers.
         """
         if not self._are_codes:
             return integer_numbering(self.chunks)
         book, self._book = self._book, Codebook()
-        texts = book.texts()
-        integers = canonical_integers(texts)
-        if integers is None:
-            order = book.order()
-            return _rank(order).__getitem__, [texts[at] for at in order.tolist()]
-        order = np.argsort(integers)
-        return _rank(order).__getitem__, integers[order]
+        integers = canonical_integers(book.texts())
+        if integers is not None:
+            order = np.argsort(integers)
+            return _numbering(order), integers[order]
+        order, texts = book.ascending()
+        return _numbering(order), texts
 
-    def finish(self) -> tuple[NDArray[np.int32], NDArray[np.int64] | list[str]]:
-        """Return each row's number and the distinct ids, as `numbering` gives them; forget the rows."""
+    def finish(self) -> tuple[list[NDArray[np.int32]], NDArray[np.int64] | Texts]:
+        """Return the rows' numbers in chunks and the distinct ids, as `numbering` gives them; forget both."""
         numbering, ids = self.numbering()
-        return join(self.chunks, np.int32, numbering), ids
+        return [numbering(chunk) for chunk in self.chunks.drain()], ids
 
 
 class WeightColumn(Column):
@@ -251,15 +250,18 @@ def number_texts(texts: list[str]) -> tuple[NDArray[np.int32], list[str]]:
     return _rank(order)[codes], [distinct[at] for at in order.tolist()]
 
 
-def canonical_integers(texts: Sequence[str]) -> NDArray[np.int64] | None:
+def canonical_integers(texts: Iterable[str]) -> NDArray[np.int64] | None:
     """Return texts as int64 if each is the usual spelling of one that fits, else None."""
+    numbers = []
     try:
-        numbers = [int(text) for text in texts]
-        if all(str(number) == text for number, text in zip(numbers, texts, strict=True)):
-            return np.array(numbers, dtype=np.int64)
+        for text in texts:
+            number = int(text)
+            if str(number) != text:
+                return None
+            numbers.append(number)
+        return np.array(numbers, dtype=np.int64)
     except (ValueError, OverflowError):
-        pass
-    return None
+        return None
 
 
 def parse_time(text: str) -> float | None:
@@ -312,6 +314,11 @@ def _distinct(chunks: Iterable[NDArray[np.signedinteger]]) -> NDArray[np.int64]:
             ids = np.unique(np.concatenate([ids, *gathered]))
             gathered.clear()
     return np.unique(np.concatenate([ids, *gathered]))
+
+
+def _numbering(order: NDArray[np.int64]) -> Numbering:
+    rank = _rank(order)
+    return lambda codes: look_up(codes, 0, rank)
 
 
 def _rank(order: NDArray[np.int64]) -> NDArray[np.int32]:

@@ -23,10 +23,9 @@ from sparserec_np.data.chunks import FileChunks
 from sparserec_np.data.columns import Numbering
 from sparserec_np.data.folder import new_folder, user_blocks, write_rest
 from sparserec_np.data.interactions import ReadSummary
-from sparserec_np.data.pairs import NO_WEIGHT, Ids, Rows, all_low, all_zero, chosen_ids, no_ratings
+from sparserec_np.data.pairs import NO_WEIGHT, Ids, Rows, all_low, all_zero, chosen_ids, id_map, no_ratings
 from sparserec_np.data.reader import Table, read_table
 from sparserec_np.data.sniff import ColumnChoice
-from sparserec_np.runtime.ids import IdMap
 
 ROWS_IN_MEMORY = 1 << 22
 """Rows that are sorted at a time; more where there would be too many files, or a user has more."""
@@ -144,8 +143,8 @@ class _Converter:
             if not nnz:
                 raise all_zero(table.source)
             dropped[NO_WEIGHT] = without_weight
-        users = IdMap.from_ids(_present_ids(user_ids, lengths > 0), entity="user")
-        items = IdMap.from_ids(_present_ids(item_ids, present), entity="item")
+        users = id_map(_present_ids(user_ids, lengths > 0), "user")
+        items = id_map(_present_ids(item_ids, present), "item")
         described = self._write(lengths[lengths > 0], present, max(nnz, len(users), len(items)), nnz)
         summary = changed(ReadSummary.of_table(table), dropped=dropped, merged=merged)
         extra = {"weighted": self._weighted, "summary": asdict(summary)}
@@ -206,7 +205,7 @@ class _Converter:
         present : ndarray of bool, shape (n_items,)
             Which items occur.
         merged, without_weight : int
-            As `Rows.merge` tells.
+            As `SortedRows.merge` tells.
         """
         lengths = np.zeros_like(counts)
         present = np.zeros(n_items, np.bool_)
@@ -223,12 +222,12 @@ class _Converter:
             columns = {name: np.ascontiguousarray(read[name]) for name in read.dtype.names or ()}
             del read
             columns["users"] -= np.int32(first)
-            rows = Rows(**columns)
+            given = Rows(**{name: [column] for name, column in columns.items()})
             columns.clear()
-            indptr = rows.sort(last - first, n_items)
-            more_merged, more_without = rows.merge(indptr)
+            rows = given.sort(last - first, n_items)
+            more_merged, more_without = rows.merge()
             merged, without_weight = merged + more_merged, without_weight + more_without
-            lengths[first:last] = np.diff(indptr)
+            lengths[first:last] = np.diff(rows.indptr)
             present[rows.items] = True
             self._items.append(rows.items)
             files["weights"].append(

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sparserec_np.data.arrays import id_array, number_array, number_ids, weight_array
 from sparserec_np.data.folder import read_folder, write_folder
-from sparserec_np.data.pairs import NO_WEIGHT, Ids, Rows, canonical_csr, make_pairs
+from sparserec_np.data.pairs import NO_WEIGHT, Ids, Rows, canonical_csr, id_map, make_pairs
 from sparserec_np.data.reader import Table, read_table
 from sparserec_np.data.sniff import SEPARATORS, ColumnChoice
 from sparserec_np.errors import DataError
@@ -253,7 +253,12 @@ class Interactions:
             raise DataError("users and items are empty; expected at least one interaction; give some rows")
         user_codes, user_ids = number_ids(user_array)
         item_codes, item_ids = number_ids(item_array)
-        rows = Rows(user_codes, item_codes, weights, times)
+        rows = Rows(
+            [user_codes],
+            [item_codes],
+            None if weights is None else [weights],
+            None if times is None else [times],
+        )
         summary = ReadSummary(source="arrays", n_rows=n_rows)
         return cls._from_rows(rows, user_ids, item_ids, min_rating, summary)
 
@@ -391,8 +396,8 @@ class Interactions:
         pairs = make_pairs(rows, user_ids, item_ids, min_rating, summary.source)
         return cls(
             pairs.user_items,
-            IdMap.from_ids(pairs.user_ids, entity="user"),
-            IdMap.from_ids(pairs.item_ids, entity="item"),
+            id_map(pairs.user_ids, "user"),
+            id_map(pairs.item_ids, "item"),
             pairs.times,
             weighted,
             replace(summary, dropped=pairs.dropped, merged=pairs.merged),

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import compress
+from itertools import compress, repeat
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from sparserec_np.data.codebook import Texts
 from sparserec_np.data.folder import user_blocks
 from sparserec_np.errors import DataError, SettingError
+from sparserec_np.kernels.ids import look_up
 from sparserec_np.kernels.pairs import count_codes, deal_out, merge_rows, sort_parts
 from sparserec_np.kernels.workers import Workers
+from sparserec_np.runtime.ids import IdMap
+from sparserec_np.runtime.str_ids import StrIds
 
-Ids = NDArray[np.int64] | list[str]
+Ids = NDArray[np.int64] | list[str] | Texts
 """Distinct ids, ascending."""
 
 _PART = 1 << 16  # rows that are sorted at a time: they and their order fit into the cache
-_COLUMNS = ("users", "items", "weights", "times")
 
 NO_WEIGHT = "weight 0"
 """Why a pair without weight is dropped."""
@@ -28,65 +32,96 @@ NO_WEIGHT = "weight 0"
 
 @dataclass
 class Rows:
-    """Rows of users and items by number, column by column.
+    """Rows of users and items by number, each column in chunks one behind the other.
 
-    The arrays are its own: every step works in place or on two columns at a time, so that of the longest
-    arrays there are two copies too many at most.
+    Every step uses the chunks up, and forgets each at once: memory that is new to a process costs it time.
 
     Attributes
     ----------
-    users, items : ndarray of int32
+    users, items : list of ndarray of int32
         For each row, the number of its id.
-    weights : ndarray of float32 or None
+    weights : list of ndarray of float32, or None
         Weights, where they are given.
-    times : ndarray of float64 or None
+    times : list of ndarray of float64, or None
         Times, where they are given.
     """
 
-    users: NDArray[np.int32]
-    items: NDArray[np.int32]
-    weights: NDArray[np.float32] | None = None
-    times: NDArray[np.float64] | None = None
+    users: list[NDArray[np.int32]]
+    items: list[NDArray[np.int32]]
+    weights: list[NDArray[np.float32]] | None = None
+    times: list[NDArray[np.float64]] | None = None
 
-    def __len__(self) -> int:
-        return self.users.size
-
-    def take(self, which: NDArray[np.signedinteger] | NDArray[np.bool_]) -> None:
-        """Keep the rows that a mask or an order names."""
-        self.users = self.users[which]
-        self.items = self.items[which]
+    def take(self, which: NDArray[np.bool_]) -> None:
+        """Keep the rows that a mask names."""
+        self.users = [_whole(self.users)[which]]
+        self.items = [_whole(self.items)[which]]
         if self.weights is not None:
-            self.weights = self.weights[which]
+            self.weights = [_whole(self.weights)[which]]
         if self.times is not None:
-            self.times = self.times[which]
+            self.times = [_whole(self.times)[which]]
 
-    def sort(self, n_users: int, n_items: int) -> NDArray[np.int64]:
-        """Sort by user, then item; rows of one pair stay in their order. The users are used up.
-
-        Returns
-        -------
-        ndarray of int64, shape (n_users + 1,)
-            Where each user's rows start.
-        """
-        indptr = _starts(self.users, n_users)
+    def sort(self, n_users: int, n_items: int) -> SortedRows:
+        """Sort by user, then item; rows of one pair stay in their order. The rows are used up."""
+        indptr = np.zeros(n_users + 1, np.int64)
+        for chunk in self.users:
+            count_codes(chunk, indptr[1:])
+        np.cumsum(indptr, out=indptr)
         # Parts of as many rows as there are items, so that counting these costs no more than the rows do.
         cuts = np.array([0, *(stop for _, stop in user_blocks(indptr, max(_PART, n_items)))], np.int64)
-        n_parts = len(cuts) - 1
-        if n_parts > 1:
-            kind = np.uint16 if n_parts <= np.iinfo(np.uint16).max else np.int32
-            part_of = np.repeat(np.arange(n_parts, dtype=kind), np.diff(cuts))[self.users]
-            with ThreadPoolExecutor(2) as pool:  # the kernels release the interpreter
-                list(pool.map(self._deal_out, _COLUMNS, [part_of] * 4, [indptr[cuts]] * 4))
+        with ThreadPoolExecutor(2) as pool:  # the kernels release the interpreter
+            columns = self._dealt_out(indptr, cuts, pool) if len(cuts) > 2 else map(_whole, self._columns())
+            times, weights, users, items = columns
         with Workers() as workers:
             workers.run(
-                sort_parts, n_parts, cuts, indptr, n_items,
-                self.users, self.items, *self._values(), min_share=1,
-            )  # fmt: skip
-        self.users = self.users[:0]
-        return indptr
+                sort_parts, len(cuts) - 1, cuts, indptr, n_items, users, items, weights, times, min_share=1
+            )
+        return SortedRows(
+            indptr,
+            items,
+            None if self.weights is None else weights,
+            None if self.times is None else times,
+        )
 
-    def merge(self, indptr: NDArray[np.int64]) -> tuple[int, int]:
-        """Merge sorted rows of the same pair: sum the weights, keep the latest time; drop those of weight 0.
+    def _columns(self) -> tuple[list[NDArray[Any]], ...]:
+        """Return the columns, the longest first."""
+        no_times, no_weights = [np.empty(0, np.float64)], [np.empty(0, np.float32)]
+        return self.times or no_times, self.weights or no_weights, self.users, self.items
+
+    def _dealt_out(
+        self, indptr: NDArray[np.int64], cuts: NDArray[np.int64], pool: Executor
+    ) -> Iterable[NDArray[Any]]:
+        """Return the columns, in each the rows of each part of neighbouring users together."""
+        n_parts = len(cuts) - 1
+        kind = np.uint16 if n_parts <= np.iinfo(np.uint16).max else np.int32
+        part_of_user = np.repeat(np.arange(n_parts, dtype=kind), np.diff(cuts))
+        part_of = np.empty(indptr[-1], kind)
+        ends = np.cumsum([chunk.size for chunk in self.users])
+        places = [part_of[end - chunk.size : end] for chunk, end in zip(self.users, ends, strict=True)]
+        list(pool.map(_look_up, self.users, repeat(part_of_user), places))
+        return pool.map(_deal_out, self._columns(), repeat(part_of), repeat(indptr[cuts]))
+
+
+@dataclass
+class SortedRows:
+    """Rows by user, then item.
+
+    Attributes
+    ----------
+    indptr : ndarray of int64, shape (n_users + 1,)
+        Where each user's rows start.
+    items : ndarray of int32
+        The number of each row's item.
+    weights : ndarray of float32 or None
+    times : ndarray of float64 or None
+    """
+
+    indptr: NDArray[np.int64]
+    items: NDArray[np.int32]
+    weights: NDArray[np.float32] | None
+    times: NDArray[np.float64] | None
+
+    def merge(self) -> tuple[int, int]:
+        """Merge rows of the same pair: sum the weights, keep the latest time; drop those of weight 0.
 
         Returns
         -------
@@ -94,23 +129,14 @@ class Rows:
             How many rows went into an earlier one, and how many pairs had no weight.
         """
         n = self.items.size
-        kept, without_weight = merge_rows(indptr, self.items, *self._values())
+        weights = np.empty(0, np.float32) if self.weights is None else self.weights
+        times = np.empty(0, np.float64) if self.times is None else self.times
+        kept, without_weight = merge_rows(self.indptr, self.items, weights, times)
         if kept < n:
             self.items = self.items[:kept].copy()
             self.weights = None if self.weights is None else self.weights[:kept].copy()
             self.times = None if self.times is None else self.times[:kept].copy()
         return n - kept - without_weight, without_weight
-
-    def _deal_out(self, name: str, part_of: NDArray[Any], starts: NDArray[np.int64]) -> None:
-        column = getattr(self, name)
-        if column is not None:
-            out = np.empty_like(column)
-            deal_out(part_of, column, starts.copy(), out)
-            setattr(self, name, out)
-
-    def _values(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        weights = np.empty(0, np.float32) if self.weights is None else self.weights
-        return weights, np.empty(0, np.float64) if self.times is None else self.times
 
 
 class Pairs(NamedTuple):
@@ -120,7 +146,7 @@ class Pairs(NamedTuple):
     ----------
     user_items : csr_array of float32
         Users in rows; in canonical format, without zeros.
-    user_ids, item_ids : ndarray of int64 or list of str
+    user_ids, item_ids : ndarray of int64, list of str or Texts
         Ids of its rows and columns; each occurs.
     times : ndarray of float64 or None
         Aligned with its data.
@@ -145,7 +171,7 @@ def make_pairs(rows: Rows, user_ids: Ids, item_ids: Ids, min_rating: float | Non
     ----------
     rows : Rows
         Used up.
-    user_ids, item_ids : ndarray of int64 or list of str
+    user_ids, item_ids : ndarray of int64, list of str or Texts
         The ids that the numbers in `rows` stand for; each occurs.
     min_rating : float or None
         Keep only rows rated at least so high, and forget the ratings.
@@ -168,19 +194,20 @@ def make_pairs(rows: Rows, user_ids: Ids, item_ids: Ids, min_rating: float | Non
         n_low = _drop_low(rows, min_rating, source)
         if n_low:
             dropped[f"rating below {min_rating:g}"] = n_low
-    indptr = rows.sort(len(user_ids), len(item_ids))
-    merged, without_weight = rows.merge(indptr)
+    made = rows.sort(len(user_ids), len(item_ids))
+    merged, without_weight = made.merge()
+    indptr = made.indptr
     if without_weight:
-        if not rows.items.size:
+        if not made.items.size:
             raise all_zero(source)
         dropped[NO_WEIGHT] = without_weight
     if dropped:
         kept = np.diff(indptr) > 0
         user_ids, indptr = chosen_ids(user_ids, kept), np.append(0, indptr[1:][kept])
-        rows.items, item_ids = _leave_out_absent(rows.items, item_ids)
-    data = np.ones(rows.items.size, dtype=np.float32) if rows.weights is None else rows.weights
-    user_items = canonical_csr(data, rows.items, indptr, (len(user_ids), len(item_ids)))
-    return Pairs(user_items, user_ids, item_ids, rows.times, dropped, merged)
+        made.items, item_ids = _leave_out_absent(made.items, item_ids)
+    data = np.ones(made.items.size, dtype=np.float32) if made.weights is None else made.weights
+    user_items = canonical_csr(data, made.items, indptr, (len(user_ids), len(item_ids)))
+    return Pairs(user_items, user_ids, item_ids, made.times, dropped, merged)
 
 
 def canonical_csr(
@@ -212,10 +239,11 @@ def _drop_low(rows: Rows, min_rating: float, source: str) -> int:
     if rows.weights is None:
         raise no_ratings(min_rating, source)
     # In the ratings' own precision: a 3.7 that was read is not below 3.7.
-    keep = rows.weights >= np.float32(min_rating)
+    keep = np.concatenate([chunk >= np.float32(min_rating) for chunk in rows.weights])
     n_low = keep.size - int(np.count_nonzero(keep))
     if n_low == keep.size:
-        raise all_low(n_low, float(rows.weights.max()), min_rating, source)
+        highest = max(float(chunk.max()) for chunk in rows.weights)
+        raise all_low(n_low, highest, min_rating, source)
     rows.weights = None
     if n_low:
         rows.take(keep)
@@ -254,10 +282,40 @@ def _leave_out_absent(codes: NDArray[np.int32], ids: Ids) -> tuple[NDArray[np.in
 
 def chosen_ids(ids: Ids, chosen: NDArray[np.bool_]) -> Ids:
     """Return the ids that a mask names."""
-    return ids[chosen] if isinstance(ids, np.ndarray) else list(compress(ids, chosen.tolist()))
+    if isinstance(ids, list):
+        return list(compress(ids, chosen.tolist()))
+    return ids.chosen(chosen) if isinstance(ids, Texts) else ids[chosen]
 
 
-def _starts(codes: NDArray[np.int32], n_codes: int) -> NDArray[np.int64]:
-    starts = np.zeros(n_codes + 1, np.int64)
-    count_codes(codes, starts)
-    return starts
+def id_map(ids: Ids, entity: str) -> IdMap:
+    """Return the map of distinct ids that ascend."""
+    if isinstance(ids, Texts):
+        return StrIds(ids.content, ids.offsets, entity)
+    return IdMap.from_ids(ids, entity=entity)
+
+
+def _drained(chunks: list[NDArray[Any]]) -> Iterator[NDArray[Any]]:
+    """Walk chunks for the last time: each is forgotten once it was handed out."""
+    chunks.reverse()
+    while chunks:
+        yield chunks.pop()
+
+
+def _whole(chunks: list[NDArray[Any]]) -> NDArray[Any]:
+    out = np.concatenate(chunks)
+    chunks.clear()
+    return out
+
+
+def _look_up(codes: NDArray[np.int32], table: NDArray[Any], out: NDArray[Any]) -> None:
+    out[:] = look_up(codes, 0, table)
+
+
+def _deal_out(chunks: list[NDArray[Any]], part_of: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[Any]:
+    """Return the values of chunks by the part of each row; the chunks are used up."""
+    out = np.empty(sum(chunk.size for chunk in chunks), chunks[0].dtype)
+    free, at = starts.copy(), 0
+    for chunk in _drained(chunks):
+        deal_out(part_of[at : at + chunk.size], chunk, free, out)
+        at += chunk.size
+    return out

@@ -17,10 +17,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import NoReturn
 
-import numpy as np
-
 from sparserec_np.data.blocks import CarefulBlock, FastBlock, FastSplitter, LineFeed
-from sparserec_np.data.chunks import MemoryChunks, join
+from sparserec_np.data.chunks import MemoryChunks
 from sparserec_np.data.columns import Column, IdColumn, MakeChunks, TimeColumn, WeightColumn
 from sparserec_np.data.pairs import Ids, Rows
 from sparserec_np.data.sniff import (
@@ -75,8 +73,8 @@ class Table:
         """Return all rows, and the ids of users and items; the columns are used up."""
         with ThreadPoolExecutor(2) as pool:  # kernels release the interpreter
             (users, user_ids), (items, item_ids) = pool.map(IdColumn.finish, (self.users, self.items))
-        weights = None if self.weights is None else join(self.weights.chunks, np.float32)
-        times = None if self.times is None else join(self.times.chunks, np.float64)
+        weights = None if self.weights is None else list(self.weights.chunks.drain())
+        times = None if self.times is None else list(self.times.chunks.drain())
         return Rows(users, items, weights, times), user_ids, item_ids
 
 

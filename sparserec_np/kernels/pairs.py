@@ -10,12 +10,10 @@ _1 = np.uint64(1)
 
 
 @njit(cache=True, nogil=True)
-def count_codes(codes, starts):
-    """Write where each code's rows start if they are sorted: ``starts``, (n_codes + 1,) int64 of zeros."""
+def count_codes(codes, counts):
+    """Count the rows of each code, (n,) int, on top of what ``counts``, (n_codes,) int64, holds."""
     for code in codes:
-        starts[code + 1] += 1
-    for code in range(1, len(starts)):
-        starts[code] += starts[code - 1]
+        counts[code] += 1
 
 
 @njit(cache=True, nogil=True)

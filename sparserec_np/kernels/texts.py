@@ -183,3 +183,27 @@ def unpack(pool, texts, ends):
         total += length
         ends[text] = total
         place += _1 + (length + _u(7)) // _u(8)
+
+
+@njit(cache=True, nogil=True)
+def arrange(texts, offsets, order, out, ends):
+    """Write texts, (n_bytes,) uint8, one behind the other in another order, and where each ends now.
+
+    Parameters
+    ----------
+    texts : (n_bytes,) uint8
+    offsets : (n + 1,) int64
+        Where each text begins and ends.
+    order : (n,) int64
+    out : (n_bytes,) uint8
+        Written.
+    ends : (n,) int64
+        Written.
+    """
+    total = 0
+    for place in range(len(order)):
+        text = order[place]
+        for byte in range(offsets[text], offsets[text + 1]):
+            out[total] = texts[byte]
+            total += 1
+        ends[place] = total

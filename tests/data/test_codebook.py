@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,14 +14,28 @@ def in_order_of_occurrence(texts):
     return [numbers.setdefault(text, len(numbers)) for text in texts], list(numbers)
 
 
+def strings(texts):
+    cuts = texts.offsets.tolist()
+    assert [cuts[0], cuts[-1]] == [0, len(texts.content)]
+    assert len(texts) == len(cuts) - 1
+    return [texts.content[start:stop].tobytes().decode() for start, stop in pairwise(cuts)]
+
+
+def ascending(book, texts):
+    """Return a book's texts as it sorts them, and check that its order says the same."""
+    order, made = book.ascending()
+    assert [texts[at] for at in order] == strings(made)
+    return strings(made)
+
+
 @given(TEXTS, TEXTS)
 def test_texts_are_numbered_as_they_occur(first, second):
     book = Codebook()
     codes = [*book.encode(first), *book.encode(second)]
     expected, texts = in_order_of_occurrence([text.strip(" \t\r") for text in first + second])
     assert codes == expected
-    assert book.texts() == texts
-    assert [texts[at] for at in book.order()] == sorted(texts)
+    assert list(book.texts()) == texts
+    assert ascending(book, texts) == sorted(texts)
     assert len(book) == len(texts)
     assert book.holds_empty() == ("" in texts)
 
@@ -30,7 +46,8 @@ def test_many_texts_find_room():
     book = Codebook()
     expected, distinct = in_order_of_occurrence(texts)
     assert book.encode(texts).tolist() == expected
-    assert book.texts() == distinct
+    assert list(book.texts()) == distinct
+    assert ascending(book, distinct) == sorted(distinct)
 
 
 def test_a_text_longer_than_all_room_so_far():
@@ -42,4 +59,13 @@ def test_a_text_longer_than_all_room_so_far():
 def test_order_is_that_of_strings(texts):
     book = Codebook()
     book.encode(texts)
-    assert [texts[at] for at in book.order()] == sorted(texts)
+    assert ascending(book, texts) == sorted(texts)
+
+
+@given(st.lists(st.tuples(st.text("ab\0é", max_size=20), st.booleans()), unique_by=lambda pair: pair[0]))
+def test_texts_are_chosen_as_strings_are(chosen):
+    book = Codebook()
+    book.encode([text for text, _ in chosen])
+    _, texts = book.ascending()
+    mask = np.array([wanted for _, wanted in sorted(chosen)], bool)
+    assert strings(texts.chosen(mask)) == sorted(text for text, wanted in chosen if wanted)

@@ -13,19 +13,23 @@ from sparserec_np.data.pairs import Rows
     rows=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 4)), min_size=1, max_size=60),
     part=st.integers(1, 70),
     carried=st.tuples(st.booleans(), st.booleans()),
+    chunks=st.lists(st.lists(st.integers(0, 60), max_size=4).map(sorted), min_size=4, max_size=4),
 )
-def test_rows_are_sorted_stably_whatever_the_parts(rows, part, carried):
+def test_rows_are_sorted_stably_whatever_the_parts_and_chunks(rows, part, carried, chunks):
     users, items = np.array(rows, np.int32).T.copy()
     weights, times = np.arange(len(rows), dtype=np.float32), -np.arange(len(rows), dtype=np.float64)
-    kept = [
-        column.copy() if wanted else None for column, wanted in zip((weights, times), carried, strict=True)
-    ]
-    made = Rows(users.copy(), items.copy(), *kept)
+    kept = [column if wanted else None for column, wanted in zip((weights, times), carried, strict=True)]
+    columns = zip((users.copy(), items.copy(), *kept), chunks, strict=True)
+    before = [None if column is None else column.copy() for column in kept]
+    given_rows = Rows(*(None if column is None else np.split(column, cuts) for column, cuts in columns))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pairs, "_PART", part)
-        indptr = made.sort(8, 1 + items.max())
+        made = given_rows.sort(8, 1 + items.max())
+    assert [column is None or column.tolist() for column in kept] == [
+        column is None or column.tolist() for column in before
+    ]
     order = np.lexsort((items, users))
-    assert indptr.tolist() == [0, *np.cumsum(np.bincount(users, minlength=8))]
+    assert made.indptr.tolist() == [0, *np.cumsum(np.bincount(users, minlength=8))]
     assert made.items.tolist() == items[order].tolist()
     assert made.weights is None or made.weights.tolist() == weights[order].tolist()
     assert made.times is None or made.times.tolist() == times[order].tolist()
