@@ -103,7 +103,7 @@ class Rows:
 
 @dataclass
 class SortedRows:
-    """Rows by user, then item.
+    """Rows by user, then item; the arrays are its own, and nobody else's views.
 
     Attributes
     ----------
@@ -132,10 +132,9 @@ class SortedRows:
         weights = np.empty(0, np.float32) if self.weights is None else self.weights
         times = np.empty(0, np.float64) if self.times is None else self.times
         kept, without_weight = merge_rows(self.indptr, self.items, weights, times)
-        if kept < n:
-            self.items = self.items[:kept].copy()
-            self.weights = None if self.weights is None else self.weights[:kept].copy()
-            self.times = None if self.times is None else self.times[:kept].copy()
+        for column in (self.items, self.weights, self.times):
+            if column is not None:
+                column.resize(kept, refcheck=False)  # in its place: a copy would be memory new to the process
         return n - kept - without_weight, without_weight
 
 

@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparserec_np.data.codebook import Codebook
+from sparserec_np.data.pairs import id_map
+from sparserec_np.runtime.ids import IdMap
 
 TEXTS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8))
 
@@ -25,6 +27,7 @@ def ascending(book, texts):
     """Return a book's texts as it sorts them, and check that its order says the same."""
     order, made = book.ascending()
     assert [texts[at] for at in order] == strings(made)
+    assert not made or id_map(made, "item") == IdMap.from_ids(strings(made))
     return strings(made)
 
 

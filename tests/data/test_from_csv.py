@@ -335,6 +335,18 @@ def test_a_fault_is_found_far_into_a_file(write, bad, monkeypatch):
         Interactions.from_csv(write("\n".join(lines)))
 
 
+@pytest.mark.parametrize("first", ["1,2,x,5", ",2,3,5", "1,2,3,y", "1,2,3"])
+@pytest.mark.parametrize("then", ["1,,3,5", "1,2", '1,"2,3,5', "1,2,-3,5", "1,\0,3,5"])
+@pytest.mark.parametrize("apart", [4, 9, 20])  # lines, of which a block has four: of one block text is first
+def test_of_several_faults_the_first_is_told(write, first, then, apart, monkeypatch):
+    # Columns are some blocks behind what is split, and one may be ahead of another.
+    monkeypatch.setattr(source, "BLOCK_BYTES", 32)
+    lines = ["user,item,rating,time"] + ["1,2,3,4"] * 300
+    lines[250], lines[250 + apart] = first, then
+    with pytest.raises(DataError, match="line 251,"):
+        Interactions.from_csv(write("\n".join(lines)))
+
+
 @pytest.mark.parametrize(
     ("compress", "name"), [(gzip.compress, "gz"), (bz2.compress, "bz2"), (lzma.compress, "xz")]
 )

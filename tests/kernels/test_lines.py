@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparserec_np.kernels.lines import AT_ONCE, find_ends
+from sparserec_np.kernels.lines import AT_ONCE, count_newlines, find_ends
 
 
 @given(
@@ -17,3 +17,9 @@ def test_separators_and_newlines_are_found_wherever_they_stand(data, before, sep
     places = [before + at for at, byte in enumerate(data) if byte in (separator, ord("\n"))]
     assert found[:n_found].tolist() == places
     assert n_newlines == data.count(b"\n")
+
+
+@given(st.lists(st.sampled_from(b"\n\n\x0b*\x8a"), max_size=300).map(bytes), st.integers(0, 70))
+def test_newlines_are_counted_wherever_they_stand(data, before):
+    buffer = np.frombuffer(b"\n" * before + data, np.uint8)[before:]
+    assert count_newlines(buffer) == data.count(b"\n")
