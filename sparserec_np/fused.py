@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sparserec_np.autograd.pairing import ends_of
 from sparserec_np.autograd.sparse import touched_rows
 from sparserec_np.kernels.bpr import move_owners, move_partners
-from sparserec_np.kernels.grouping import add_up_counts, group_partners, lay_out_ascending, lay_out_runs
+from sparserec_np.kernels.grouping import group_partners, lay_out_ascending, lay_out_runs
 from sparserec_np.optim import Optimizer
 from sparserec_np.tables import SparseTable, unsigned
 
@@ -73,8 +74,7 @@ class BprBatch:
 
         numbers, places = unsigned(partners), np.zeros(right.n_rows, dtype=np.int32)
         right_rows = touched_rows(numbers.reshape(-1), places)
-        right_offsets = np.empty(len(right_rows) + 1, dtype=np.int64)
-        add_up_counts(right_rows, places, right_offsets)
+        right_offsets = ends_of(places[right_rows])
         pairs, owners = (np.empty(partners.size, dtype=np.uint32) for _ in range(2))
         group_partners(owners_of, numbers, right_rows, right_offsets, places, pairs, owners)
         run_starts = np.empty(partners.size + 1, dtype=np.int64)

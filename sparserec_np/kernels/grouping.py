@@ -121,16 +121,6 @@ def lay_out_ascending(rows, indptr, touched, offsets, owners, starts):
 
 
 @njit(cache=True, nogil=True)
-def add_up_counts(touched, counts, offsets):
-    """Let the occurrences of ``touched[t]`` be ``offsets[t]`` to ``offsets[t + 1]``, as its count has it."""
-    total = np.int64(0)
-    for t in range(_u(len(touched))):
-        offsets[t] = total
-        total += counts[_u(touched[t])]
-    offsets[_u(len(touched))] = total
-
-
-@njit(cache=True, nogil=True)
 def merge_rows(a_rows, b_rows, rows, a_home, b_home):
     """Merge two ascending lists of row numbers; returns how many there are together.
 

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparserec_np.kernels.grouping import add_up_counts, lay_out_ascending, lay_out_runs
+from sparserec_np.kernels.grouping import lay_out_ascending, lay_out_runs
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=9), st.data())
@@ -28,11 +28,3 @@ def test_ascending_rows_are_laid_out_with_their_owners(lengths, data):
     assert offsets[: n + 1].tolist() == np.append(0, np.cumsum(counts)).tolist()
     assert np.diff(starts[: n + 1]).tolist() == [lengths[row] for row in expected]
     assert starts[0] == 0
-
-
-@given(st.lists(st.integers(0, 4), min_size=1, max_size=9))
-def test_counts_of_touched_rows_are_added_up(counts):
-    touched = np.flatnonzero(counts)
-    offsets = np.full(len(touched) + 1, -1)
-    add_up_counts(touched, np.array(counts, dtype=np.int32), offsets)
-    assert offsets.tolist() == np.append(0, np.cumsum(np.array(counts)[touched])).tolist()
