@@ -63,6 +63,11 @@ def _slot(value, mask):
 
 
 @njit(cache=True, nogil=True)
+def _next(slot, mask):
+    return (slot + _u(SLOT)) & (mask << _SHIFT)
+
+
+@njit(cache=True, nogil=True)
 def number_fields(words, starts, ends, begin, slots, pool, used, n_texts, codes):
     """Write the numbers of a buffer's fields, from ``begin`` on, by their texts without blanks around them.
 
@@ -130,7 +135,7 @@ def number_fields(words, starts, ends, begin, slots, pool, used, n_texts, codes)
                         at, end, left = at + _1, end - _EIGHT, _behind(left, _EIGHT)
                     if left == _0:
                         break
-                slot = (slot + _u(SLOT)) & ((mask << _SHIFT) | _u(3))
+                slot = _next(slot, mask)
                 header = slots[slot + _u(2)]
             if header == _0:
                 if known << _1 == n_slots or free + _1 + ((length + _u(7)) >> _u(3)) > _u(len(pool)):
@@ -164,7 +169,7 @@ def fill_slots(pool, used, slots):
             value = _mixed(value, pool[at])
         slot = _slot(value, mask)
         while slots[slot + _u(2)] != _0:
-            slot = (slot + _u(SLOT)) & ((mask << _SHIFT) | _u(3))
+            slot = _next(slot, mask)
         slots[slot], slots[slot + _1] = one, two
         slots[slot + _u(2)], slots[slot + _u(3)] = pool[place] + _1, place
         place = behind
