@@ -16,8 +16,9 @@ from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import LOSSES
 from sparserec_np.models.amounts import amount_of
 from sparserec_np.models.fitting import Outcome, Record, Validation, build_trainer, run_epochs
+from sparserec_np.models.stored import table_data
 from sparserec_np.optim import OPTIMIZERS
-from sparserec_np.runtime import ModelData, TableData
+from sparserec_np.runtime import ModelData
 from sparserec_np.scorers import DotScorer
 from sparserec_np.tables import SparseTable
 
@@ -61,8 +62,8 @@ def prune_and_retrain(train: Interactions, seed: int, density: float, **changed:
     assert sparse.users is not None
     assert sparse.items is not None
     return ModelData(
-        users=_table_data(sparse.users),
-        items=_table_data(sparse.items),
+        users=table_data(sparse.users),
+        items=table_data(sparse.items),
         user_ids=train.users,
         item_ids=train.items,
         seen=None,
@@ -109,7 +110,3 @@ def _run(
 
     validation = Validation(measure, settings["early_stopping"]) if held_out is not None else None
     return run_epochs(trainer, settings["epochs"], stop_at, validation, lambda record: None)
-
-
-def _table_data(table: SparseTable) -> TableData:
-    return TableData(table.indptr, table.indices, table.data, table.dim)

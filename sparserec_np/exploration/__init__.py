@@ -1,6 +1,6 @@
 """Dynamic sparse training: masks, probe rows, pruning and growing."""
 
-from sparserec_np.exploration.masks import random_tables, split_budget
+from sparserec_np.exploration.masks import n_stored, random_tables, split_budget
 from sparserec_np.exploration.nmf import nmf_factors, nmf_tables
 from sparserec_np.exploration.probes import draw_probes, sample_rows
 from sparserec_np.exploration.prune_grow import Replacement, judge_inactive, replace
@@ -20,6 +20,7 @@ __all__ = [
     "largest",
     "mark_largest",
     "mark_smallest",
+    "n_stored",
     "nmf_factors",
     "nmf_tables",
     "random_tables",

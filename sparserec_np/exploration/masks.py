@@ -17,13 +17,18 @@ from sparserec_np.kernels.workers import Workers
 from sparserec_np.tables import SparseTable
 
 
+def n_stored(density: float, n_users: int, n_items: int, dim: int) -> int:
+    """Return how many entries of both tables exist at a density."""
+    return round(density * (n_users + n_items) * dim)
+
+
 def split_budget(density: float, n_users: int, n_items: int, dim: int, user_share: float) -> tuple[int, int]:
     """Share the stored entries out between the user and the item table.
 
-    Together exactly ``round(density · (n_users + n_items) · dim)``. Users get ``user_share`` of them, but
+    Together exactly `n_stored`. Users get ``user_share`` of them, but
     neither table more than ``dim`` a row, nor, while there is one for each row, less than that.
     """
-    total = round(density * (n_users + n_items) * dim)
+    total = n_stored(density, n_users, n_items, dim)
     least_users, least_items = (n_users, n_items) if total >= n_users + n_items else (0, 0)
     users = max(round(user_share * total), total - n_items * dim, least_users)
     users = min(users, n_users * dim, total - least_items)

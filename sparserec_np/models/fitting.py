@@ -17,7 +17,7 @@ from scipy import sparse
 from sparserec_np.autograd import Parameter
 from sparserec_np.distillation import Distillation
 from sparserec_np.errors import SettingError
-from sparserec_np.exploration import MASKS, CosineSchedule, split_budget
+from sparserec_np.exploration import MASKS, CosineSchedule, n_stored, split_budget
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import Loss, squared
 from sparserec_np.optim import OPTIMIZERS
@@ -111,7 +111,7 @@ def initial_tables(
     density, dim = settings["density"], settings["dim"]
     width = settings.get("width") or dim
     # Where users have no rows, items may have more than dim entries a row, up to all of their width.
-    budget = (0, min(round(density * (n_users + n_items) * dim), n_items * width))
+    budget = (0, min(n_stored(density, n_users, n_items, dim), n_items * width))
     if scorer.needs_users:
         budget = split_budget(density, n_users, n_items, dim, settings["user_share"])
     for name, n_rows, n in zip(("user", "item"), (n_users, n_items), budget, strict=True):

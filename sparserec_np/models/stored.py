@@ -39,8 +39,8 @@ class Stored(Estimator):
     def _model_data(self, data: Interactions) -> ModelData:
         user_items = data.user_items
         return ModelData(
-            users=_table_data(self.users_) if self.users_ is not None else None,
-            items=_table_data(self.items_),
+            users=table_data(self.users_) if self.users_ is not None else None,
+            items=table_data(self.items_),
             user_ids=data.users,
             item_ids=data.items,
             seen=SeenItems(user_items.indptr, user_items.indices),
@@ -135,7 +135,8 @@ class Stored(Estimator):
             )
 
 
-def _table_data(table: SparseTable) -> TableData:
+def table_data(table: SparseTable) -> TableData:
+    """Return a table as a model file holds it; the arrays are shared."""
     return TableData(table.indptr, table.indices, table.data, table.dim)
 
 
