@@ -21,7 +21,7 @@ from results import Results
 
 from sparserec_np import Interactions
 from sparserec_np.exploration import masks, nmf, singular
-from sparserec_np.models import ESTIMATORS
+from sparserec_np.models import ESTIMATORS, fitting
 
 # Modules that know the normalised interactions by name.
 _NORMALISING: tuple[Any, ...] = (nmf, singular)
@@ -53,6 +53,7 @@ SWEEPS: dict[str, dict[str, list[Any]]] = {
         "user_share": [0.4, 0.5, 0.6, 0.7],
         "init_scale": [0.5, 1.0, 2.0, 3.0],
         "mask normalisation": [(0.0, 0.0), (0.5, 0.25), (0.5, 0.5), (1.0, 0.5)],
+        "neighbours": [4, 16, 32, 64],
         "teacher": _TEACHERS,
     },
     "graph": {
@@ -84,6 +85,11 @@ def measure(model: str, data: Interactions, name: str, value: Any) -> dict[str, 
         changed_matrix = functools.partial(plain, user_power=value[0], item_power=value[1])
         for module in _NORMALISING:
             module.normalised_interactions = changed_matrix
+    neighbours = fitting._NEIGHBOURS
+    if name == "neighbours":
+        # Only with one negative do several examples of a user share a step, and then it takes more epochs.
+        changed = {"negatives": 1, "width": 64, "epochs": 40, "early_stopping": 40}
+        fitting._NEIGHBOURS = value
     try:
         start = time.perf_counter()
         fitted = ESTIMATORS[MODELS[model]](random_state=0, refit=False, **changed).fit(data)
@@ -91,6 +97,7 @@ def measure(model: str, data: Interactions, name: str, value: Any) -> dict[str, 
     finally:
         for module in _NORMALISING:
             module.normalised_interactions = plain
+        fitting._NEIGHBOURS = neighbours
     return {**fitted.validation_, "epochs": fitted.n_epochs_, "seconds": seconds}
 
 

@@ -22,9 +22,9 @@ _1 = np.uint64(1)
 # How many rows, pairs, before they are needed their memory is asked for: what is on its way at a time.
 _ROWS_AHEAD = np.uint64(4)
 _PAIRS_AHEAD = np.uint64(16)
-# Numbers of the dense rows that are at work at a time: they stay in the nearest cache. But so many examples
+# Numbers of the dense rows that are at work at a time: they stay in the nearest caches. But so many examples
 # are, however wide.
-_BLOCK_NUMBERS = np.uint64(4096)
+_BLOCK_NUMBERS = np.uint64(8192)
 _LEAST_EXAMPLES = np.uint64(16)
 
 

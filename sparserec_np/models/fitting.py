@@ -32,9 +32,17 @@ Record = dict[str, Any]
 # Share of the training after which the mask is left alone; RigL stops at three quarters, too.
 _EXPLORATION_END = 0.75
 
-# Most interactions of a batch by default; with few pairs for each, most stored entries of as many rows.
-_BATCH_SIZE = 8192
+# Steps that an epoch is made of by default; where an interaction has one negative, half as many are as good.
+_STEPS = 64
+# Least interactions of a batch by default, and most; with few pairs for each, most stored entries of as many
+# rows.
+_LEAST_BATCH, _BATCH_SIZE = 1024, 8192
 _BATCH_ENTRIES = 1 << 20
+
+# Where an example has one negative, what each user's row costs beside it is shared by so many examples of
+# theirs in a step; but a batch is of this many groups of such at least, or it is of too few users.
+_NEIGHBOURS = 32
+_GROUPS = 768
 
 
 @dataclass
@@ -181,9 +189,8 @@ def build_trainer(
         )
         sides.append(Side(parameter, optimizer, degree.astype(np.int32)))
     negatives = n_negatives(settings, loss)
-    # Where an example has few pairs, what each row of a step costs beside them is shared by more examples.
-    neighbours = 4 if negatives == 1 else 1
     batch_size = settings["batch_size"] or _batch_size(user_items.nnz, negatives, tables)
+    neighbours = min(max(batch_size // _GROUPS, 1), _NEIGHBOURS) if negatives == 1 else 1
     steps = math.ceil(user_items.nnz / batch_size)
     users, items = sides
     assert items is not None
@@ -215,12 +222,12 @@ def _batch_size(n_interactions: int, negatives: int, tables: tuple[SparseTable, 
     A row's gradient is then made and applied as often in an epoch on large data as on small, and the cost of
     an interaction is the same. But a batch must not need memory to speak of.
     """
-    largest = _BATCH_SIZE
+    largest, steps = _BATCH_SIZE, _STEPS // 2 if negatives == 1 else _STEPS
     if negatives <= 1:
         # Few pairs; what is held for each is as much as its rows have entries.
         nnz, n_rows = sum(table.nnz for table in tables), sum(table.n_rows for table in tables)
         largest = max(largest, _BATCH_ENTRIES // max(8, nnz // n_rows))
-    return min(max(n_interactions // 64, 1024), largest)
+    return min(max(n_interactions // steps, _LEAST_BATCH), largest)
 
 
 def run_epochs(

@@ -31,8 +31,8 @@ _SETTINGS_DOC = """\
     epochs : int
         Passes through the interactions, at most.
     batch_size : int or None
-        Interactions per step; None for a 64th of all, but 1024 to 8192, or with one negative to as many as
-        have a million stored entries in as many rows.
+        Interactions per step; None for a 64th of all, or with one negative a 32nd, but 1024 to 8192; with
+        one or none to as many as have a million stored entries in as many rows.
     negatives : int
         Sampled items that a user has not interacted with, per interaction.
     popularity_power : float

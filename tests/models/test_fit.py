@@ -275,7 +275,8 @@ def test_rows_occur_in_a_batch_as_often_however_many_there_are():
         halves = [SimpleNamespace(nnz=nnz // 2, n_rows=n_rows // 2)] * 2
         return fitting._batch_size(n_interactions, negatives, halves)
 
-    assert [size(n, 1) for n in (1_000, 640_000, 6_400_000)] == [1024, 10_000, 100_000]
+    assert [size(n, 1) for n in (1_000, 320_000, 3_200_000)] == [1024, 10_000, 100_000]
+    assert size(320_000, 2) == 5_000
     assert size(10**9, 1) == 1 << 17  # a million entries, of eight in a row or fewer
     assert size(10**9, 1, nnz=6_400_000) == (1 << 20) // 64
     assert [size(10**9, negatives) for negatives in (2, 32, 64)] == [8192] * 3
