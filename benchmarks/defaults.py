@@ -10,10 +10,13 @@ itself holds out; no test part is looked at. A row marked * is the default.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from common import markdown, write_json
 from datasets import NAMES, train_and_test
@@ -22,6 +25,7 @@ from results import Results
 from sparserec_np import Interactions
 from sparserec_np.exploration import masks, nmf, singular
 from sparserec_np.models import ESTIMATORS, fitting
+from sparserec_np.optim import Adagrad
 
 # Modules that know the normalised interactions by name.
 _NORMALISING: tuple[Any, ...] = (nmf, singular)
@@ -34,6 +38,7 @@ _COMMON: dict[str, list[Any]] = {
     "optimizer": [{"optimizer": "adam", "learning_rate": 0.005}, {"optimizer": "sgd", "learning_rate": 0.02}],
     "batch_size": [1024, 4096, 16384],
     "mask_init": ["nmf", "spectral", "random"],
+    "first squares": [0.0, 0.01, 0.1, 1.0],
     "prune_fraction": [0.1, 0.15, 0.3, 0.5],
     "update_every": [25, 100, 400],
     "probe_fraction": [0.1, 0.25, 1.0],
@@ -74,30 +79,35 @@ SWEEPS: dict[str, dict[str, list[Any]]] = {
 }
 
 
-def measure(model: str, data: Interactions, name: str, value: Any) -> dict[str, Any]:
-    """Fit with one setting changed; ``name`` may stand for something that is no setting."""
-    changed: dict[str, Any] = {} if name == "default" else {name: value}
-    if isinstance(value, dict):
-        changed = value
-    plain = masks.normalised_interactions
-    if name == "mask normalisation":
-        changed = {}
-        changed_matrix = functools.partial(plain, user_power=value[0], item_power=value[1])
-        for module in _NORMALISING:
-            module.normalised_interactions = changed_matrix
-    neighbours = fitting._NEIGHBOURS
-    if name == "neighbours":
+@contextlib.contextmanager
+def changed(name: str, value: Any) -> Iterator[dict[str, Any]]:
+    """Change one thing, which may be no setting; yields the settings to fit with."""
+    if name == "default":
+        yield {}
+    elif name == "mask normalisation":
+        plain = masks.normalised_interactions
+        replacement = functools.partial(plain, user_power=value[0], item_power=value[1])
+        with contextlib.ExitStack() as stack:
+            for module in _NORMALISING:
+                stack.enter_context(mock.patch.object(module, "normalised_interactions", replacement))
+            yield {}
+    elif name == "neighbours":
         # Only with one negative do several examples of a user share a step, and then it takes more epochs.
-        changed = {"negatives": 1, "width": 64, "epochs": 40, "early_stopping": 40}
-        fitting._NEIGHBOURS = value
-    try:
+        with mock.patch.object(fitting, "_NEIGHBOURS", value):
+            yield {"negatives": 1, "width": 64, "epochs": 40, "early_stopping": 40}
+    elif name == "first squares":
+        with mock.patch.object(Adagrad, "_slots", (("squares", value),)):
+            yield {}
+    else:
+        yield value if isinstance(value, dict) else {name: value}
+
+
+def measure(model: str, data: Interactions, name: str, value: Any) -> dict[str, Any]:
+    """Fit with one thing changed."""
+    with changed(name, value) as settings:
         start = time.perf_counter()
-        fitted = ESTIMATORS[MODELS[model]](random_state=0, refit=False, **changed).fit(data)
+        fitted = ESTIMATORS[MODELS[model]](random_state=0, refit=False, **settings).fit(data)
         seconds = time.perf_counter() - start
-    finally:
-        for module in _NORMALISING:
-            module.normalised_interactions = plain
-        fitting._NEIGHBOURS = neighbours
     return {**fitted.validation_, "epochs": fitted.n_epochs_, "seconds": seconds}
 
 

@@ -88,10 +88,15 @@ class SGD(Optimizer):
     _rule = SGDRule
 
 
+# What the sums of squares begin with. From 0 an entry's first step would have the length of the learning
+# rate whatever its gradient is, and so undo some of a good start, and of what growing has chosen.
+_FIRST_SQUARES = 0.1
+
+
 class Adagrad(Optimizer):
     """Adagrad (Duchi, Hazan & Singer 2011): rare entries keep a large step."""
 
-    _slots = (("squares", 0.0),)
+    _slots = (("squares", _FIRST_SQUARES),)
     _rule = AdagradRule
 
     def _constants(self) -> tuple[float, ...]:

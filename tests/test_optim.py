@@ -21,7 +21,7 @@ class DenseSGD:
 
 class DenseAdagrad:
     def __init__(self, shape):
-        self.squares = np.zeros(shape)
+        self.squares = np.full(shape, 0.1)
 
     def step(self, w, g, active):
         self.squares[active] += g[active] ** 2
@@ -118,12 +118,13 @@ def test_the_state_is_as_sparse_as_the_table(name):
 def test_state_follows_its_entry_and_is_fresh_for_new_ones(name):
     table = random_table(4, 4, 0.5)
     optimizer = OPTIMIZERS[name](Parameter(table), RATE)
+    fresh = {name: state[0] for name, state in optimizer.state.items()}
     for state in optimizer.state.values():
         state[:] = np.arange(1, 9)
     kept = np.array([True, False, True, True, False, True, True, True])
     optimizer.follow(Replacement(kept, np.array([1, 7])).carry)
-    for state in optimizer.state.values():
-        np.testing.assert_array_equal(state, [1, 0, 3, 4, 6, 7, 8, 0])
+    for slot, state in optimizer.state.items():
+        np.testing.assert_array_equal(state, [1, fresh[slot], 3, 4, 6, 7, 8, fresh[slot]])
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

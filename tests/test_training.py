@@ -64,7 +64,7 @@ def dense_training(trainer, epochs):
         table = side.parameter.table
         tables.append(
             SimpleNamespace(
-                w=dense(table), mask=mask(table), squares=np.zeros(table.shape), sums=None, probes=None
+                w=dense(table), mask=mask(table), squares=np.full(table.shape, 0.1), sums=None, probes=None
             )
         )
 
@@ -123,7 +123,7 @@ def explore(t, n):
     for where, stored in ((pruned, False), (grown, True)):
         t.mask.flat[where] = stored
         t.w.flat[where] = 0
-        t.squares.flat[where] = 0
+        t.squares.flat[where] = 0.1
 
 
 @pytest.mark.parametrize("probe_fraction", [0.3, 1.0])
