@@ -97,7 +97,7 @@ class Rows:
         part_of = np.empty(indptr[-1], kind)
         ends = np.cumsum([chunk.size for chunk in self.users])
         places = [part_of[end - chunk.size : end] for chunk, end in zip(self.users, ends, strict=True)]
-        list(pool.map(_look_up, self.users, repeat(part_of_user), places))
+        list(pool.map(look_up, self.users, repeat(0), repeat(part_of_user), places))
         return pool.map(_deal_out, self._columns(), repeat(part_of), repeat(indptr[cuts]))
 
 
@@ -304,10 +304,6 @@ def _whole(chunks: list[NDArray[Any]]) -> NDArray[Any]:
     out = np.concatenate(chunks)
     chunks.clear()
     return out
-
-
-def _look_up(codes: NDArray[np.int32], table: NDArray[Any], out: NDArray[Any]) -> None:
-    out[:] = look_up(codes, 0, table)
 
 
 def _deal_out(chunks: list[NDArray[Any]], part_of: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[Any]:
