@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sparserec_np.data.codebook import Codebook
 from sparserec_np.data.sniff import BLANKS, Layout
-from sparserec_np.data.words import BEHIND, PADDING, as_words, content, padded
+from sparserec_np.data.words import BEHIND, PADDING, content, padded
 from sparserec_np.kernels.digits import parse_decimals, parse_integers
 from sparserec_np.kernels.lines import find_ends, find_fields
 
@@ -73,7 +73,7 @@ class _FastFields:
 
     def integers(self, *, canonical: bool = False) -> NDArray[np.int64] | None:
         numbers = np.empty(len(self.starts), np.int64)
-        fit = parse_integers(as_words(self.buffer), self.starts, self.ends, canonical, numbers)
+        fit = parse_integers(self.buffer, self.starts, self.ends, canonical, numbers)
         return numbers if fit else None
 
     def decimals(self) -> NDArray[np.float64] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+import sys
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +43,7 @@ class MemoryChunks:
         """Add an array; it is copied."""
         if chunk.dtype != self._last.dtype or self._used + chunk.size > self._last.size:
             self._finish()
-            self._last = np.empty(max(_LENGTH, chunk.size), chunk.dtype)
+            self._last = _returned_at_once(max(_LENGTH, chunk.size), chunk.dtype)
         self._last[self._used : self._used + chunk.size] = chunk
         self._used += chunk.size
 
@@ -65,6 +67,17 @@ class MemoryChunks:
         if self._used:
             self._full.append(self._last[: self._used])
         self._last, self._used = np.empty(0), 0
+
+
+def _returned_at_once(size: int, kind: np.dtype[Any]) -> NDArray[Any]:
+    """Return an array whose memory the system has back once it is forgotten.
+
+    An allocator would keep it, and what is made of the chunks would need other memory.
+    """
+    n_bytes = size * kind.itemsize
+    if sys.platform == "win32":
+        return np.frombuffer(mmap.mmap(-1, n_bytes), kind)
+    return np.frombuffer(mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), kind)
 
 
 class FileChunks:

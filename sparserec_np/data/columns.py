@@ -167,11 +167,13 @@ class WeightColumn(Column):
     def add(self, fields: Fields) -> None:
         """Take in a block's weights."""
         values = fields.decimals()
-        if values is None:
-            texts = fields.texts()
-            if any("_" in text for text in texts):  # float() takes 1_000
-                raise ValueError
-            values = np.fromiter(map(float, texts), dtype=np.float64, count=len(texts))
+        if values is not None:  # of so few digits that they are finite in single precision too
+            self.chunks.append(values.astype(np.float32))
+            return
+        texts = fields.texts()
+        if any("_" in text for text in texts):  # float() takes 1_000
+            raise ValueError
+        values = np.fromiter(map(float, texts), dtype=np.float64, count=len(texts))
         with np.errstate(over="ignore"):
             chunk = values.astype(np.float32)
         if not np.isfinite(chunk).all() or (not self._allow_negative and np.any(chunk < 0)):
@@ -196,19 +198,23 @@ class WeightColumn(Column):
 
 
 class TimeColumn(Column):
-    """Times: numbers as they are, ISO 8601 dates as seconds since 1970 (UTC where they name no zone)."""
+    """Times: numbers as they are, ISO 8601 dates as seconds since 1970 (UTC where they name no zone).
+
+    They are kept as float64, and as int32 in chunks where that holds them.
+    """
 
     def __init__(self, make_chunks: MakeChunks = lambda _: MemoryChunks()) -> None:
         super().__init__("time", make_chunks)
 
     def add(self, fields: Fields) -> None:
         """Take in a block's times."""
-        values: NDArray[np.float64] | NDArray[np.int64] | None = fields.integers()
-        if values is None:
-            values = fields.decimals()
-        if values is None:
-            values = _times(fields.texts())
-        self.chunks.append(values.astype(np.float64, copy=False))
+        integers = fields.integers()
+        if integers is not None:
+            narrow = _narrow(integers)
+            self.chunks.append(narrow if narrow.dtype == np.int32 else narrow.astype(np.float64))
+            return
+        decimals = fields.decimals()
+        self.chunks.append(_times(fields.texts()) if decimals is None else decimals)
 
     def complaint(self, text: str) -> str | None:
         """Refuse what is neither a finite number nor a date."""

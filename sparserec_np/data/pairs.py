@@ -24,6 +24,12 @@ from sparserec_np.runtime.str_ids import StrIds
 Ids = NDArray[np.int64] | list[str] | Texts
 """Distinct ids, ascending."""
 
+_KINDS: tuple[type[Any], ...] = (
+    np.float64,
+    np.float32,
+    np.int32,
+    np.int32,
+)  # of times, weights, users and items
 _PART = 1 << 16  # rows that are sorted at a time: they and their order fit into the cache
 
 NO_WEIGHT = "weight 0"
@@ -42,14 +48,14 @@ class Rows:
         For each row, the number of its id.
     weights : list of ndarray of float32, or None
         Weights, where they are given.
-    times : list of ndarray of float64, or None
+    times : list of ndarray of float64 or int32, or None
         Times, where they are given.
     """
 
     users: list[NDArray[np.int32]]
     items: list[NDArray[np.int32]]
     weights: list[NDArray[np.float32]] | None = None
-    times: list[NDArray[np.float64]] | None = None
+    times: list[NDArray[Any]] | None = None
 
     def take(self, which: NDArray[np.bool_]) -> None:
         """Keep the rows that a mask names."""
@@ -69,7 +75,9 @@ class Rows:
         # Parts of as many rows as there are items, so that counting these costs no more than the rows do.
         cuts = np.array([0, *(stop for _, stop in user_blocks(indptr, max(_PART, n_items)))], np.int64)
         with ThreadPoolExecutor(2) as pool:  # the kernels release the interpreter
-            columns = self._dealt_out(indptr, cuts, pool) if len(cuts) > 2 else map(_whole, self._columns())
+            columns = (
+                self._dealt_out(indptr, cuts, pool) if len(cuts) > 2 else map(_whole, self._columns(), _KINDS)
+            )
             times, weights, users, items = columns
         with Workers() as workers:
             workers.run(
@@ -83,7 +91,7 @@ class Rows:
         )
 
     def _columns(self) -> tuple[list[NDArray[Any]], ...]:
-        """Return the columns, the longest first."""
+        """Return the columns, the longest first; they are to become arrays of `_KINDS`."""
         no_times, no_weights = [np.empty(0, np.float64)], [np.empty(0, np.float32)]
         return self.times or no_times, self.weights or no_weights, self.users, self.items
 
@@ -98,7 +106,7 @@ class Rows:
         ends = np.cumsum([chunk.size for chunk in self.users])
         places = [part_of[end - chunk.size : end] for chunk, end in zip(self.users, ends, strict=True)]
         list(pool.map(look_up, self.users, repeat(0), repeat(part_of_user), places))
-        return pool.map(_deal_out, self._columns(), repeat(part_of), repeat(indptr[cuts]))
+        return pool.map(_deal_out, self._columns(), _KINDS, repeat(part_of), repeat(indptr[cuts]))
 
 
 @dataclass
@@ -300,15 +308,17 @@ def _drained(chunks: list[NDArray[Any]]) -> Iterator[NDArray[Any]]:
         yield chunks.pop()
 
 
-def _whole(chunks: list[NDArray[Any]]) -> NDArray[Any]:
-    out = np.concatenate(chunks)
+def _whole(chunks: list[NDArray[Any]], kind: type[Any] | None = None) -> NDArray[Any]:
+    out = np.concatenate(chunks, dtype=kind)
     chunks.clear()
     return out
 
 
-def _deal_out(chunks: list[NDArray[Any]], part_of: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[Any]:
+def _deal_out(
+    chunks: list[NDArray[Any]], kind: type[Any], part_of: NDArray[Any], starts: NDArray[np.int64]
+) -> NDArray[Any]:
     """Return the values of chunks by the part of each row; the chunks are used up."""
-    out = np.empty(sum(chunk.size for chunk in chunks), chunks[0].dtype)
+    out = np.empty(sum(chunk.size for chunk in chunks), kind)
     free, at = starts.copy(), 0
     for chunk in _drained(chunks):
         deal_out(part_of[at : at + chunk.size], chunk, free, out)
