@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
-import sys
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sparserec_np.data.memory import mapped
 
 _LENGTH = 1 << 20  # values
 
@@ -32,7 +32,7 @@ class Chunks(Protocol):
 
 
 class MemoryChunks:
-    """Arrays held in memory, gathered in a few long ones: a page that is new to a process costs it time."""
+    """Arrays held in memory, gathered in a few long ones, whose memory goes with each of them."""
 
     def __init__(self) -> None:
         self._full: deque[NDArray[Any]] = deque()
@@ -43,7 +43,7 @@ class MemoryChunks:
         """Add an array; it is copied."""
         if chunk.dtype != self._last.dtype or self._used + chunk.size > self._last.size:
             self._finish()
-            self._last = _returned_at_once(max(_LENGTH, chunk.size), chunk.dtype)
+            self._last = mapped(max(_LENGTH, chunk.size), chunk.dtype)
         self._last[self._used : self._used + chunk.size] = chunk
         self._used += chunk.size
 
@@ -67,17 +67,6 @@ class MemoryChunks:
         if self._used:
             self._full.append(self._last[: self._used])
         self._last, self._used = np.empty(0), 0
-
-
-def _returned_at_once(size: int, kind: np.dtype[Any]) -> NDArray[Any]:
-    """Return an array whose memory the system has back once it is forgotten.
-
-    An allocator would keep it, and what is made of the chunks would need other memory.
-    """
-    n_bytes = size * kind.itemsize
-    if sys.platform == "win32":
-        return np.frombuffer(mmap.mmap(-1, n_bytes), kind)
-    return np.frombuffer(mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), kind)
 
 
 class FileChunks:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sparserec_np.data.codebook import Texts
 from sparserec_np.data.folder import user_blocks
+from sparserec_np.data.memory import mapped
 from sparserec_np.errors import DataError, SettingError
 from sparserec_np.kernels.ids import look_up
 from sparserec_np.kernels.pairs import count_codes, deal_out, merge_rows, sort_parts
@@ -30,6 +31,7 @@ _KINDS: tuple[type[Any], ...] = (
     np.int32,
     np.int32,
 )  # of times, weights, users and items
+_FULL = 0.9  # share of an array's memory that is used at the least
 _PART = 1 << 16  # rows that are sorted at a time: they and their order fit into the cache
 
 NO_WEIGHT = "weight 0"
@@ -102,7 +104,7 @@ class Rows:
         n_parts = len(cuts) - 1
         kind = np.uint16 if n_parts <= np.iinfo(np.uint16).max else np.int32
         part_of_user = np.repeat(np.arange(n_parts, dtype=kind), np.diff(cuts))
-        part_of = np.empty(indptr[-1], kind)
+        part_of = mapped(int(indptr[-1]), kind)
         ends = np.cumsum([chunk.size for chunk in self.users])
         places = [part_of[end - chunk.size : end] for chunk, end in zip(self.users, ends, strict=True)]
         list(pool.map(look_up, self.users, repeat(0), repeat(part_of_user), places))
@@ -140,9 +142,9 @@ class SortedRows:
         weights = np.empty(0, np.float32) if self.weights is None else self.weights
         times = np.empty(0, np.float64) if self.times is None else self.times
         kept, without_weight = merge_rows(self.indptr, self.items, weights, times)
-        for column in (self.items, self.weights, self.times):
-            if column is not None:
-                column.resize(kept, refcheck=False)  # in its place: a copy would be memory new to the process
+        self.items = _shortened(self.items, kept)
+        self.weights = None if self.weights is None else _shortened(self.weights, kept)
+        self.times = None if self.times is None else _shortened(self.times, kept)
         return n - kept - without_weight, without_weight
 
 
@@ -314,11 +316,16 @@ def _whole(chunks: list[NDArray[Any]], kind: type[Any] | None = None) -> NDArray
     return out
 
 
+def _shortened(column: NDArray[Any], size: int) -> NDArray[Any]:
+    """Return the first values: a view where little is left over, for a copy is memory new to the process."""
+    return column[:size] if size >= _FULL * column.size else column[:size].copy()
+
+
 def _deal_out(
     chunks: list[NDArray[Any]], kind: type[Any], part_of: NDArray[Any], starts: NDArray[np.int64]
 ) -> NDArray[Any]:
     """Return the values of chunks by the part of each row; the chunks are used up."""
-    out = np.empty(sum(chunk.size for chunk in chunks), kind)
+    out = mapped(sum(chunk.size for chunk in chunks), kind)
     free, at = starts.copy(), 0
     for chunk in _drained(chunks):
         deal_out(part_of[at : at + chunk.size], chunk, free, out)

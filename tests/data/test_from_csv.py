@@ -336,6 +336,18 @@ def test_a_fault_is_found_far_into_a_file(write, bad, monkeypatch):
         Interactions.from_csv(write("\n".join(lines)))
 
 
+def test_blocks_may_differ_in_how_lines_end_and_times_are_written(write, monkeypatch):
+    monkeypatch.setattr(source, "BLOCK_BYTES", 64)
+    times = ["5", "2147483648", "1.5", "2147483647", "1970-01-01T00:01:00", "7"]
+    lines = [f"{user}é,{item}{end}" for user, end in enumerate(["\n", "\r\n", "\n"]) for item in range(20)]
+    lines = [line.replace(",", f",i,{times[number // 10]},", 1) for number, line in enumerate(lines)]
+    content = "user,item,time,more\n" + "".join(lines)
+    read = Interactions.from_csv(write("\ufeff" + content))
+    assert list(read.users.ids()) == ["0é", "1é", "2é"]
+    assert read.times.tolist() == [2147483648.0, 2147483647.0, 60.0]
+    assert read.user_items.data.tolist() == [20, 20, 20]
+
+
 @pytest.mark.parametrize("first", ["1,2,x,5", ",2,3,5", "1,2,3,y", "1,2,3"])
 @pytest.mark.parametrize("then", ["1,,3,5", "1,2", '1,"2,3,5', "1,2,-3,5", "1,\0,3,5"])
 @pytest.mark.parametrize("apart", [4, 9, 20])  # lines, of which a block has four: of one block text is first
