@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from sparserec_np.data.codebook import Codebook
 from sparserec_np.data.sniff import BLANKS, Layout
-from sparserec_np.data.words import PADDING, as_words, padded
+from sparserec_np.data.words import BEHIND, PADDING, content, padded
 from sparserec_np.kernels.digits import parse_decimals, parse_integers
-from sparserec_np.kernels.lines import AT_ONCE, find_ends, find_fields
+from sparserec_np.kernels.lines import find_ends, find_fields
 
 _STAND_IN = b"\x1f"  # one byte in place of a longer separator
 
@@ -29,7 +29,6 @@ class FastBlock:
 
     def __init__(
         self,
-        data: bytes,
         layout: Layout,
         separator: bytes,
         buffer: NDArray[np.uint8],
@@ -37,7 +36,6 @@ class FastBlock:
         ends: NDArray[np.int32],
     ) -> None:
         self.n_rows = ends.shape[1]
-        self._data = data
         self._layout = layout
         self._separator = separator
         self._buffer = buffer
@@ -55,7 +53,7 @@ class FastBlock:
         """Return a column as text."""
         if self._texts is None:
             # Every quote encloses a whole field, or the block would not be here.
-            data = re.sub(rb"\n{2,}", b"\n", self._data).lstrip(b"\n")
+            data = re.sub(rb"\n{2,}", b"\n", content(self._buffer)).lstrip(b"\n")
             data = data.replace(b"\n", self._separator).replace(b'"', b"")
             self._texts = data.decode().split(self._separator.decode())
             blanks = (blank.encode() for blank in BLANKS)
@@ -75,7 +73,7 @@ class _FastFields:
 
     def integers(self, *, canonical: bool = False) -> NDArray[np.int64] | None:
         numbers = np.empty(len(self.starts), np.int64)
-        fit = parse_integers(as_words(self.buffer), self.starts, self.ends, canonical, numbers)
+        fit = parse_integers(self.buffer, self.starts, self.ends, canonical, numbers)
         return numbers if fit else None
 
     def decimals(self) -> NDArray[np.float64] | None:
@@ -173,9 +171,11 @@ class FastSplitter:
         self._rows_of = np.full(layout.n_fields, -1)
         self._rows_of[list(layout.columns.values())] = np.arange(len(layout.columns))
         self._found = np.empty(0, np.int32)  # used again: memory that is new to a process costs it time
+        # Whether blocks are changed before they are split: line ends of two bytes do so from the first on.
+        self._changes = self._separator == _STAND_IN or self._separator == b" "
 
-    def split(self, data: bytes) -> FastBlock | None:
-        """Split a block of whole lines; not for two threads at once.
+    def split(self, buffer: NDArray[np.uint8]) -> FastBlock | None:
+        """Split a block of whole lines, padded; not for two threads at once.
 
         Returns
         -------
@@ -183,38 +183,39 @@ class FastSplitter:
             None where more care is needed: text that is not UTF-8, another number of fields, quotes that do
             more than enclose a whole field.
         """
-        if b"\0" in data or not is_utf8(data):
-            return None
-        if b"\r" in data:
-            data = data.replace(b"\r\n", b"\n")
-        if self._layout.separator == " " and re.search(rb"[\t\r]|  |^ | $", data, re.MULTILINE):
-            return None
-        if self._separator == _STAND_IN:
-            if _STAND_IN in data:
+        if self._changes:
+            data = content(buffer).replace(b"\r\n", b"\n")
+            if self._separator == b" " and re.search(rb"[\t\r]|  |^ | $", data, re.MULTILINE):
                 return None
-            data = data.replace(self._layout.separator.encode(), _STAND_IN)
+            if self._separator == _STAND_IN:
+                if _STAND_IN in data:
+                    return None
+                data = data.replace(self._layout.separator.encode(), _STAND_IN)
+            buffer = padded(data)
 
-        buffer = padded(data)
-        if len(self._found) < len(data) + AT_ONCE:
-            self._found = np.empty(len(data) + AT_ONCE, np.int32)
-        n_found, n_newlines = find_ends(
-            buffer, PADDING, PADDING + len(data), np.uint8(ord(self._separator)), self._found
+        if len(self._found) < len(buffer):
+            self._found = np.empty(len(buffer), np.int32)
+        n_found, n_newlines, n_quotes, has_nul, has_return, is_ascii = find_ends(
+            buffer, PADDING, len(buffer) - BEHIND, np.uint8(ord(self._separator)), self._found
         )
+        if has_return and not self._changes:
+            self._changes = True
+            return self.split(buffer)
+        if has_nul or not (is_ascii or _is_utf8(content(buffer))):
+            return None
         starts = np.empty((len(self._layout.columns), n_newlines), np.int32)
         ends = np.empty_like(starts)
-        has_quotes = b'"' in data
-        n_lines, n_quotes = find_fields(
-            buffer, PADDING, self._found[:n_found], has_quotes, self._rows_of, starts, ends
+        n_lines, n_enclosing = find_fields(
+            buffer, PADDING, self._found[:n_found], n_quotes > 0, self._rows_of, starts, ends
         )
         # Other quotes stand inside a field, or hide a separator.
-        if n_lines < 0 or (has_quotes and n_quotes != data.count(b'"')):
+        if n_lines < 0 or n_enclosing != n_quotes:
             return None
-        return FastBlock(data, self._layout, self._separator, buffer, starts[:, :n_lines], ends[:, :n_lines])
+        return FastBlock(self._layout, self._separator, buffer, starts[:, :n_lines], ends[:, :n_lines])
 
 
-def is_utf8(data: bytes) -> bool:
-    """Whether bytes are text in UTF-8."""
+def _is_utf8(data: bytes) -> bool:
     try:
-        return data.isascii() or bool(data.decode())
+        return bool(data.decode())
     except UnicodeDecodeError:
         return False

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sparserec_np.data.memory import mapped
+
 _LENGTH = 1 << 20  # values
 
 
@@ -30,7 +32,7 @@ class Chunks(Protocol):
 
 
 class MemoryChunks:
-    """Arrays held in memory, gathered in a few long ones: a page that is new to a process costs it time."""
+    """Arrays held in memory, gathered in a few long ones, whose memory goes with each of them."""
 
     def __init__(self) -> None:
         self._full: deque[NDArray[Any]] = deque()
@@ -41,7 +43,7 @@ class MemoryChunks:
         """Add an array; it is copied."""
         if chunk.dtype != self._last.dtype or self._used + chunk.size > self._last.size:
             self._finish()
-            self._last = np.empty(max(_LENGTH, chunk.size), chunk.dtype)
+            self._last = mapped(max(_LENGTH, chunk.size), chunk.dtype)
         self._last[self._used : self._used + chunk.size] = chunk
         self._used += chunk.size
 

@@ -69,11 +69,10 @@ class Codebook:
     ) -> NDArray[np.int32]:
         """Return the numbers of the texts ``buffer[start:end]``, which are UTF-8, behind the padding."""
         codes = np.empty(len(starts), np.int32)
-        words = as_words(buffer)
         done = 0
         while True:
             done, self._used, self._n_texts, shortest = number_fields(
-                words, starts, ends, done, self._slots, self._pool, self._used, self._n_texts, codes
+                buffer, starts, ends, done, self._slots, self._pool, self._used, self._n_texts, codes
             )
             self._shortest = min(self._shortest, shortest)
             if done == len(starts):

@@ -30,8 +30,12 @@ _LEAST_DISTINCT = 1 << 20  # integers that are gathered before they are searched
 MakeChunks = Callable[[str], Chunks]
 """Makes what holds the chunks of a column; the text names it."""
 
-Numbering = Callable[[NDArray[Any]], NDArray[np.int32]]
-"""Takes ids as a column keeps them, and gives their numbers."""
+
+class Numbering(Protocol):
+    """Takes ids as a column keeps them, and gives their numbers."""
+
+    def __call__(self, ids: NDArray[Any], out: NDArray[np.int32] | None = None, /) -> NDArray[np.int32]:
+        """Return the numbers, perhaps in `out`, which may be the ids themselves."""
 
 
 class Fields(Protocol):
@@ -141,7 +145,10 @@ class IdColumn(Column):
     def finish(self) -> tuple[list[NDArray[np.int32]], NDArray[np.int64] | Texts]:
         """Return the rows' numbers in chunks and the distinct ids, as `numbering` gives them; forget both."""
         numbering, ids = self.numbering()
-        return [numbering(chunk) for chunk in self.chunks.drain()], ids
+        # In their place where they can be: memory that is new to a process costs it time.
+        return [
+            numbering(chunk, chunk if chunk.dtype == np.int32 else None) for chunk in self.chunks.drain()
+        ], ids
 
 
 class WeightColumn(Column):
@@ -160,11 +167,13 @@ class WeightColumn(Column):
     def add(self, fields: Fields) -> None:
         """Take in a block's weights."""
         values = fields.decimals()
-        if values is None:
-            texts = fields.texts()
-            if any("_" in text for text in texts):  # float() takes 1_000
-                raise ValueError
-            values = np.fromiter(map(float, texts), dtype=np.float64, count=len(texts))
+        if values is not None:  # of so few digits that they are finite in single precision too
+            self.chunks.append(values.astype(np.float32))
+            return
+        texts = fields.texts()
+        if any("_" in text for text in texts):  # float() takes 1_000
+            raise ValueError
+        values = np.fromiter(map(float, texts), dtype=np.float64, count=len(texts))
         with np.errstate(over="ignore"):
             chunk = values.astype(np.float32)
         if not np.isfinite(chunk).all() or (not self._allow_negative and np.any(chunk < 0)):
@@ -189,19 +198,23 @@ class WeightColumn(Column):
 
 
 class TimeColumn(Column):
-    """Times: numbers as they are, ISO 8601 dates as seconds since 1970 (UTC where they name no zone)."""
+    """Times: numbers as they are, ISO 8601 dates as seconds since 1970 (UTC where they name no zone).
+
+    They are kept as float64, and as int32 in chunks where that holds them.
+    """
 
     def __init__(self, make_chunks: MakeChunks = lambda _: MemoryChunks()) -> None:
         super().__init__("time", make_chunks)
 
     def add(self, fields: Fields) -> None:
         """Take in a block's times."""
-        values: NDArray[np.float64] | NDArray[np.int64] | None = fields.integers()
-        if values is None:
-            values = fields.decimals()
-        if values is None:
-            values = _times(fields.texts())
-        self.chunks.append(values.astype(np.float64, copy=False))
+        integers = fields.integers()
+        if integers is not None:
+            narrow = _narrow(integers)
+            self.chunks.append(narrow if narrow.dtype == np.int32 else narrow.astype(np.float64))
+            return
+        decimals = fields.decimals()
+        self.chunks.append(_times(fields.texts()) if decimals is None else decimals)
 
     def complaint(self, text: str) -> str | None:
         """Refuse what is neither a finite number nor a date."""
@@ -236,9 +249,9 @@ def integer_numbering(chunks: Iterable[NDArray[np.signedinteger]]) -> tuple[Numb
         for chunk in chunks:
             mark(chunk, low, present)
         rank = np.cumsum(present, dtype=np.int32) - np.int32(1)
-        return lambda chunk: look_up(chunk, low, rank), np.flatnonzero(present) + low
+        return _looked_up(low, rank), np.flatnonzero(present) + low
     ids = _distinct(chunks)
-    return lambda chunk: np.searchsorted(ids, chunk).astype(np.int32), ids
+    return _searched(ids), ids
 
 
 def number_texts(texts: list[str]) -> tuple[NDArray[np.int32], list[str]]:
@@ -317,8 +330,23 @@ def _distinct(chunks: Iterable[NDArray[np.signedinteger]]) -> NDArray[np.int64]:
 
 
 def _numbering(order: NDArray[np.int64]) -> Numbering:
-    rank = _rank(order)
-    return lambda codes: look_up(codes, 0, rank)
+    return _looked_up(0, _rank(order))
+
+
+def _searched(distinct: NDArray[np.int64]) -> Numbering:
+    def numbering(ids: NDArray[Any], out: NDArray[np.int32] | None = None, /) -> NDArray[np.int32]:
+        return np.searchsorted(distinct, ids).astype(np.int32)
+
+    return numbering
+
+
+def _looked_up(low: int, table: NDArray[np.int32]) -> Numbering:
+    def numbering(ids: NDArray[Any], out: NDArray[np.int32] | None = None, /) -> NDArray[np.int32]:
+        out = np.empty(len(ids), np.int32) if out is None else out
+        look_up(ids, low, table, out)
+        return out
+
+    return numbering
 
 
 def _rank(order: NDArray[np.int64]) -> NDArray[np.int32]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sparserec_np.data.codebook import Texts
 from sparserec_np.data.folder import user_blocks
+from sparserec_np.data.memory import mapped
 from sparserec_np.errors import DataError, SettingError
 from sparserec_np.kernels.ids import look_up
 from sparserec_np.kernels.pairs import count_codes, deal_out, merge_rows, sort_parts
@@ -24,6 +25,13 @@ from sparserec_np.runtime.str_ids import StrIds
 Ids = NDArray[np.int64] | list[str] | Texts
 """Distinct ids, ascending."""
 
+_KINDS: tuple[type[Any], ...] = (
+    np.float64,
+    np.float32,
+    np.int32,
+    np.int32,
+)  # of times, weights, users and items
+_FULL = 0.9  # share of an array's memory that is used at the least
 _PART = 1 << 16  # rows that are sorted at a time: they and their order fit into the cache
 
 NO_WEIGHT = "weight 0"
@@ -42,14 +50,14 @@ class Rows:
         For each row, the number of its id.
     weights : list of ndarray of float32, or None
         Weights, where they are given.
-    times : list of ndarray of float64, or None
+    times : list of ndarray of float64 or int32, or None
         Times, where they are given.
     """
 
     users: list[NDArray[np.int32]]
     items: list[NDArray[np.int32]]
     weights: list[NDArray[np.float32]] | None = None
-    times: list[NDArray[np.float64]] | None = None
+    times: list[NDArray[Any]] | None = None
 
     def take(self, which: NDArray[np.bool_]) -> None:
         """Keep the rows that a mask names."""
@@ -69,7 +77,9 @@ class Rows:
         # Parts of as many rows as there are items, so that counting these costs no more than the rows do.
         cuts = np.array([0, *(stop for _, stop in user_blocks(indptr, max(_PART, n_items)))], np.int64)
         with ThreadPoolExecutor(2) as pool:  # the kernels release the interpreter
-            columns = self._dealt_out(indptr, cuts, pool) if len(cuts) > 2 else map(_whole, self._columns())
+            columns = (
+                self._dealt_out(indptr, cuts, pool) if len(cuts) > 2 else map(_whole, self._columns(), _KINDS)
+            )
             times, weights, users, items = columns
         with Workers() as workers:
             workers.run(
@@ -83,7 +93,7 @@ class Rows:
         )
 
     def _columns(self) -> tuple[list[NDArray[Any]], ...]:
-        """Return the columns, the longest first."""
+        """Return the columns, the longest first; they are to become arrays of `_KINDS`."""
         no_times, no_weights = [np.empty(0, np.float64)], [np.empty(0, np.float32)]
         return self.times or no_times, self.weights or no_weights, self.users, self.items
 
@@ -94,11 +104,11 @@ class Rows:
         n_parts = len(cuts) - 1
         kind = np.uint16 if n_parts <= np.iinfo(np.uint16).max else np.int32
         part_of_user = np.repeat(np.arange(n_parts, dtype=kind), np.diff(cuts))
-        part_of = np.empty(indptr[-1], kind)
+        part_of = mapped(int(indptr[-1]), kind)
         ends = np.cumsum([chunk.size for chunk in self.users])
         places = [part_of[end - chunk.size : end] for chunk, end in zip(self.users, ends, strict=True)]
-        list(pool.map(_look_up, self.users, repeat(part_of_user), places))
-        return pool.map(_deal_out, self._columns(), repeat(part_of), repeat(indptr[cuts]))
+        list(pool.map(look_up, self.users, repeat(0), repeat(part_of_user), places))
+        return pool.map(_deal_out, self._columns(), _KINDS, repeat(part_of), repeat(indptr[cuts]))
 
 
 @dataclass
@@ -132,9 +142,9 @@ class SortedRows:
         weights = np.empty(0, np.float32) if self.weights is None else self.weights
         times = np.empty(0, np.float64) if self.times is None else self.times
         kept, without_weight = merge_rows(self.indptr, self.items, weights, times)
-        for column in (self.items, self.weights, self.times):
-            if column is not None:
-                column.resize(kept, refcheck=False)  # in its place: a copy would be memory new to the process
+        self.items = _shortened(self.items, kept)
+        self.weights = None if self.weights is None else _shortened(self.weights, kept)
+        self.times = None if self.times is None else _shortened(self.times, kept)
         return n - kept - without_weight, without_weight
 
 
@@ -300,19 +310,22 @@ def _drained(chunks: list[NDArray[Any]]) -> Iterator[NDArray[Any]]:
         yield chunks.pop()
 
 
-def _whole(chunks: list[NDArray[Any]]) -> NDArray[Any]:
-    out = np.concatenate(chunks)
+def _whole(chunks: list[NDArray[Any]], kind: type[Any] | None = None) -> NDArray[Any]:
+    out = np.concatenate(chunks, dtype=kind)
     chunks.clear()
     return out
 
 
-def _look_up(codes: NDArray[np.int32], table: NDArray[Any], out: NDArray[Any]) -> None:
-    out[:] = look_up(codes, 0, table)
+def _shortened(column: NDArray[Any], size: int) -> NDArray[Any]:
+    """Return the first values: a view where little is left over, for a copy is memory new to the process."""
+    return column[:size] if size >= _FULL * column.size else column[:size].copy()
 
 
-def _deal_out(chunks: list[NDArray[Any]], part_of: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[Any]:
+def _deal_out(
+    chunks: list[NDArray[Any]], kind: type[Any], part_of: NDArray[Any], starts: NDArray[np.int64]
+) -> NDArray[Any]:
     """Return the values of chunks by the part of each row; the chunks are used up."""
-    out = np.empty(sum(chunk.size for chunk in chunks), chunks[0].dtype)
+    out = mapped(sum(chunk.size for chunk in chunks), kind)
     free, at = starts.copy(), 0
     for chunk in _drained(chunks):
         deal_out(part_of[at : at + chunk.size], chunk, free, out)

@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import NoReturn
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sparserec_np.data.blocks import CarefulBlock, FastBlock, FastSplitter, LineFeed
 from sparserec_np.data.chunks import MemoryChunks
 from sparserec_np.data.columns import Column, IdColumn, MakeChunks, TimeColumn, WeightColumn
@@ -34,6 +37,7 @@ from sparserec_np.data.sniff import (
     uses_quotes,
 )
 from sparserec_np.data.source import Source, ahead
+from sparserec_np.data.words import content, padded
 from sparserec_np.errors import DataError, SettingError
 
 _SAMPLE_LINES = 200
@@ -124,7 +128,7 @@ class _Taken:
     """A block that the columns take in, each when it has taken in those before."""
 
     line: int
-    raw: bytes
+    raw: NDArray[np.uint8]
     block: FastBlock | CarefulBlock
     parts: list[Future[None]]
 
@@ -155,7 +159,7 @@ class _Reader:
             line, first = line + 1, first[first.index(b"\n") + 1 :]
         # So does splitting.
         self._splitter = FastSplitter(self._layout)
-        pieces = map(self._split_fast, chain([(line, first)], self._blocks))
+        pieces = map(self._split_fast, chain([(line, padded(first))], self._blocks))
         self._pieces = ahead(pieces, pool) if source.is_file else pieces
         self._users = IdColumn("user", make_chunks)
         self._items = IdColumn("item", make_chunks)
@@ -200,12 +204,14 @@ class _Reader:
             self._times if self._times in self._columns else None,
         )
 
-    def _split_fast(self, piece: tuple[int, bytes]) -> tuple[int, bytes, FastBlock | None]:
+    def _split_fast(
+        self, piece: tuple[int, NDArray[np.uint8]]
+    ) -> tuple[int, NDArray[np.uint8], FastBlock | None]:
         """Split a block on the fast road; None where it needs care."""
         line, raw = piece
         return line, raw, self._splitter.split(raw)
 
-    def _take_in(self, line: int, raw: bytes, block: FastBlock | CarefulBlock) -> None:
+    def _take_in(self, line: int, raw: NDArray[np.uint8], block: FastBlock | CarefulBlock) -> None:
         """Hand a block's columns over."""
         if block.n_rows == 0:
             return
@@ -236,7 +242,8 @@ class _Reader:
 
     def _first_block(self) -> tuple[int, bytes]:
         """Return the first block that says something, from the line on which it does."""
-        for line, block in self._blocks:
+        for line, buffer in self._blocks:
+            block = content(buffer)
             text = block.lstrip(b"\n" + BLANKS.encode())
             if text:
                 begin = block.rfind(b"\n", 0, len(block) - len(text)) + 1
@@ -262,9 +269,9 @@ class _Reader:
         sep = sep or find_separator(lines, where)
         return find_layout(split_lines(lines, sep), sep, choices, header, where)
 
-    def _split_carefully(self, raw: bytes, line: int) -> CarefulBlock:
+    def _split_carefully(self, raw: NDArray[np.uint8], line: int) -> CarefulBlock:
         """Split a block into rows with their line numbers; a quoted field may pull in further blocks."""
-        text = self._decode(raw, line)
+        text = self._decode(content(raw), line)
         separator = self._layout.separator
         if not (uses_quotes(separator) and '"' in text):
             numbered = [(n, row) for n, row in enumerate(text.split("\n"), line) if row.strip(" \r")]
@@ -293,8 +300,9 @@ class _Reader:
         return block
 
     def _more_text(self) -> str | None:
-        line, raw, _ = next(self._pieces, (0, b"", None))
-        return self._decode(raw, line) or None
+        for line, raw, _ in self._pieces:
+            return self._decode(content(raw), line)
+        return None
 
     def _decode(self, raw: bytes, line: int) -> str:
         """Decode a block that begins at the given line."""

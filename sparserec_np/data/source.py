@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TypeVar, cast
+from typing import TypeVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
+from sparserec_np.data.words import BEHIND, PADDING, padded
 from sparserec_np.errors import DataError
 from sparserec_np.kernels.lines import count_newlines
 
@@ -36,6 +38,7 @@ _FOREIGN = {
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
 }
+_LONGEST_MARK = max(map(len, [_BOM, *_FOREIGN]))
 
 
 class Source:
@@ -64,7 +67,8 @@ class Source:
             raw = open(path, "rb") if self._close else sys.stdin.buffer  # noqa: SIM115
         except OSError as error:
             raise DataError(f"{self.name}: cannot be read: {error.strerror}; give a file that can") from error
-        self._raw = raw if hasattr(raw, "peek") else io.BufferedReader(cast(io.RawIOBase, raw))
+        peeks = raw if hasattr(raw, "peek") else io.BufferedReader(cast(io.RawIOBase, raw))
+        self._raw = cast(io.BufferedReader, peeks)
         self._stream = self._decompressed()
 
     def __enter__(self) -> Source:
@@ -76,48 +80,56 @@ class Source:
         if self._close:
             self._raw.close()
 
-    def blocks(self) -> Iterator[tuple[int, bytes]]:
-        """Yield blocks of whole lines, each with the number of its first line.
+    def blocks(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Yield blocks of whole lines as `padded` would, each with the number of its first line.
 
         Each line ends with a newline; a byte-order mark is left out.
         """
-        rest = b""
+        rest = np.empty(0, np.uint8)
         n_lines = 0
         first = True
-        while data := self._read(n_lines):
+        while True:
+            # Read to where it stays. NumPy lets other threads go on while it copies; joining bytes would not.
+            start = PADDING + rest.size
+            buffer = np.empty(start + BLOCK_BYTES + BEHIND, np.uint8)
+            buffer[PADDING:start] = rest
+            end = start + self._read(buffer[start:-BEHIND], n_lines)
+            if end == start:
+                break
             if first:
                 first = False
-                self._refuse_foreign(data)
-                data = data.removeprefix(_BOM)
-            cut = data.rfind(b"\n") + 1
-            if cut:
-                block = b"".join((rest, memoryview(data)[:cut]))
-                yield n_lines + 1, block
-                n_lines += count_newlines(np.frombuffer(block, np.uint8))
-                rest = data[cut:]
-            else:
-                rest += data
+                begin = buffer[start:end][:_LONGEST_MARK].tobytes()
+                self._refuse_foreign(begin)
+                if begin.startswith(_BOM):
+                    buffer, end = buffer[len(_BOM) :], end - len(_BOM)
+            n_newlines, cut = count_newlines(buffer, PADDING, end)
+            rest = buffer[cut:end].copy()
+            if n_newlines:
+                buffer[:PADDING] = buffer[cut : cut + BEHIND] = 0
+                yield n_lines + 1, buffer[: cut + BEHIND]
+                n_lines += n_newlines
             if len(rest) > _LONGEST_LINE:
                 raise DataError(
                     f"{self.name}, line {n_lines + 1}: found a line of more than {_LONGEST_LINE >> 20} MiB; "
                     "expected one interaction a line; end each line with a newline"
                 )
-        if rest:
-            yield n_lines + 1, rest + b"\n"
+        if rest.size:
+            yield n_lines + 1, padded(rest.tobytes() + b"\n")
 
-    def _decompressed(self) -> IO[bytes]:
+    def _decompressed(self) -> io.BufferedIOBase:
         start = self._raw.peek(6)
         if start.startswith(b"\x1f\x8b"):
-            return cast(IO[bytes], gzip.GzipFile(fileobj=self._raw))
+            return gzip.GzipFile(fileobj=self._raw)
         if start.startswith(b"BZh"):
             return bz2.BZ2File(self._raw)
         if start.startswith(b"\xfd7zXZ\x00"):
             return lzma.LZMAFile(self._raw)
         return self._raw
 
-    def _read(self, n_lines: int) -> bytes:
+    def _read(self, room: NDArray[np.uint8], n_lines: int) -> int:
+        """Fill the room as far as there are bytes; return how many there were."""
         try:
-            return self._stream.read(BLOCK_BYTES)
+            return self._stream.readinto(room.data)
         except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
             raise DataError(
                 f"{self.name}, after line {n_lines}: the file is truncated or damaged ({error}); "

@@ -8,16 +8,21 @@ from numpy.typing import NDArray
 PADDING = 24
 """Bytes that precede the first field in a buffer, as words are loaded backwards from a field's end."""
 
-_BEHIND = 64  # zeros, no separators: as many as are looked at together
+BEHIND = 64
+"""Zeros that follow on the last field, no separators: as many as are looked at together."""
 
 
 def padded(data: bytes) -> NDArray[np.uint8]:
     """Return a buffer of bytes that begin behind the padding; zeros follow on them."""
-    buffer = np.empty(PADDING + len(data) + _BEHIND, np.uint8)
+    buffer = np.empty(PADDING + len(data) + BEHIND, np.uint8)
     buffer[:PADDING] = buffer[PADDING + len(data) :] = 0
-    # NumPy lets other threads go on while it copies; joining bytes would not.
     buffer[PADDING : PADDING + len(data)] = np.frombuffer(data, np.uint8)
     return buffer
+
+
+def content(buffer: NDArray[np.uint8]) -> bytes:
+    """Return the bytes of a buffer that `padded` made."""
+    return buffer[PADDING:-BEHIND].tobytes()
 
 
 def as_words(buffer: NDArray[np.uint8]) -> NDArray[np.uint64]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from sparserec_np.kernels.words import word_at
+
 _u = np.uint64
 _0, _EIGHT = _u(0), _u(8)
 _MAX_DIGITS = _u(18)  # the most that always fit int64
@@ -16,17 +18,16 @@ _POWERS = 10.0 ** np.arange(_MAX_EXACT_DIGITS + 1)
 
 _ZEROS = _u(0x3030303030303030)
 _TO_TOP, _TOP = _u(0x7676767676767676), _u(0x8080808080808080)
-_LEADING_ZERO = _u(ord("0"))
+_LEADING_ZERO = np.uint8(ord("0"))
 
 
 @njit(cache=True, nogil=True)
-def parse_integers(words, starts, ends, canonical, numbers):
+def parse_integers(buffer, starts, ends, canonical, numbers):
     """Parse fields of at most 18 digits.
 
     Parameters
     ----------
-    words : (n_bytes - 7,) uint64
-        The eight bytes from each byte on, little-endian, as `sparserec_np.data.words` makes them.
+    buffer : (n_bytes,) uint8
     starts, ends : (n,) int32
         Where each field begins and ends; none begins before the 24th byte.
     canonical : bool
@@ -45,14 +46,14 @@ def parse_integers(words, starts, ends, canonical, numbers):
         left = end - start
         if left < _u(1) or left > _MAX_DIGITS:
             return False
-        if canonical and left > _u(1) and words[start - _u(7)] >> _u(56) == _LEADING_ZERO:
+        if canonical and left > _u(1) and buffer[start] == _LEADING_ZERO:
             return False
         total, scale = _0, _u(1)
         while left > _0:
             # What stands before the field is shifted out.
             here = min(left, _EIGHT)
             before = _u(64) - (here << _u(3))
-            digits = (words[end - _EIGHT] >> before << before) ^ (_ZEROS >> before << before)
+            digits = (word_at(buffer, end - _EIGHT) ^ _ZEROS) >> before << before
             # A byte of 10 or more reaches its top bit when 0x76 is added; one above 0x7f has it already.
             bad |= ((digits + _TO_TOP) | digits) & _TOP
             digits = (digits * _u(10) + (digits >> _u(8))) & _u(0x00FF00FF00FF00FF)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from numba import njit
 
 
@@ -14,9 +13,7 @@ def mark(ids, low, present):
 
 
 @njit(cache=True, nogil=True)
-def look_up(ids, low, table):
-    """Return what a table that begins with the id ``low`` holds for each of the ids."""
-    found = np.empty(len(ids), table.dtype)
+def look_up(ids, low, table, out):
+    """Write what a table that begins with the id ``low`` holds for each of the ids, be it in their place."""
     for row in range(len(ids)):
-        found[row] = table[ids[row] - low]
-    return found
+        out[row] = table[ids[row] - low]

@@ -11,11 +11,20 @@ from numba.extending import intrinsic
 
 _u = np.uint64
 _1 = np.uint64(1)
-_NEWLINE, _QUOTE = np.uint8(10), np.uint8(34)
+_NEWLINE, _QUOTE, _NUL, _RETURN = np.uint8(10), np.uint8(34), np.uint8(0), np.uint8(13)
 
 AT_ONCE = 64
 """Bytes that are compared at once: so many may be read behind the last one, and so many places written."""
 _AT_ONCE, _FEW = np.uint64(AT_ONCE), np.uint64(4)
+
+
+def _load(context: Any, builder: Any, buffer: Any, args: Any) -> Any:
+    """Make the code that loads the bytes that are compared at once."""
+    data = context.make_array(buffer)(context, builder, args[0]).data
+    several = ir.VectorType(ir.IntType(8), AT_ONCE)
+    here = builder.load(builder.bitcast(builder.gep(data, [args[1]]), several.as_pointer()))
+    here.align = 1
+    return here
 
 
 @intrinsic
@@ -24,9 +33,7 @@ def _equal_bits(typingctx, buffer, at, byte):
 
     def generate(context, builder, signature, args):
         number, several = ir.IntType(32), ir.VectorType(ir.IntType(8), AT_ONCE)
-        data = context.make_array(buffer)(context, builder, args[0]).data
-        here = builder.load(builder.bitcast(builder.gep(data, [args[1]]), several.as_pointer()))
-        here.align = 1
+        here = _load(context, builder, buffer, args)
         unset = ir.Constant(several, ir.Undefined)
         first = builder.insert_element(unset, args[2], number(0))
         wanted = builder.shuffle_vector(
@@ -35,6 +42,18 @@ def _equal_bits(typingctx, buffer, at, byte):
         return builder.bitcast(builder.icmp_unsigned("==", here, wanted), ir.IntType(64))
 
     return types.uint64(buffer, at, byte), generate
+
+
+@intrinsic
+def _high_bits(typingctx, buffer, at):
+    """Return for the 64 bytes from ``buffer[at]`` on which of them are 128 or more."""
+
+    def generate(context, builder, signature, args):
+        several = ir.VectorType(ir.IntType(8), AT_ONCE)
+        here = _load(context, builder, buffer, args)
+        return builder.bitcast(builder.icmp_signed("<", here, ir.Constant(several, None)), ir.IntType(64))
+
+    return types.uint64(buffer, at), generate
 
 
 @intrinsic
@@ -59,20 +78,30 @@ def _count_bits(typingctx, bits):
 
 # A call inside a kernel has no typing context, which a type checker would miss.
 equal_bits: Any = _equal_bits
+high_bits: Any = _high_bits
 lowest_bit: Any = _lowest_bit
 count_bits: Any = _count_bits
 
 
 @njit(cache=True, nogil=True)
-def count_newlines(buffer):
-    """Count the newlines in bytes, (n,) uint8."""
-    n, total, at = _u(len(buffer)), _u(0), _u(0)
-    while at + _AT_ONCE <= n:
+def count_newlines(buffer, begin, end):
+    """Count the newlines in ``buffer[begin:end]``, of (n_bytes,) uint8, and find where the last one ends.
+
+    Returns
+    -------
+    n_newlines : int
+    behind : int
+        The place behind the last newline, or ``begin``.
+    """
+    total, at, behind = _u(0), _u(begin), _u(end)
+    while at + _AT_ONCE <= behind:
         total += count_bits(equal_bits(buffer, at, _NEWLINE))
         at += _AT_ONCE
-    for rest in range(at, n):
+    for rest in range(at, behind):
         total += _u(buffer[rest] == _NEWLINE)
-    return np.int64(total)
+    while behind > _u(begin) and buffer[behind - _1] != _NEWLINE:
+        behind -= _1
+    return np.int64(total), np.int64(behind)
 
 
 @njit(cache=True, nogil=True)
@@ -82,7 +111,7 @@ def find_ends(buffer, begin, end, separator, found):
     Parameters
     ----------
     buffer : (n_bytes,) uint8
-        At least `AT_ONCE` bytes follow on ``end``, of which none is a separator or a newline.
+        At least `AT_ONCE` zeros follow on ``end``.
     begin, end : int
         The bytes to search.
     separator : uint8
@@ -91,12 +120,20 @@ def find_ends(buffer, begin, end, separator, found):
 
     Returns
     -------
-    n_found, n_newlines : int
+    n_found, n_newlines, n_quotes : int
+    has_nul, has_return, is_ascii : bool
+        Whether there is a NUL byte or a carriage return, and whether all bytes are below 128.
     """
-    n_found, n_newlines = _u(0), _u(0)
+    n_found, n_newlines, n_quotes = _u(0), _u(0), _u(0)
+    nuls, returns, high = _u(0), _u(0), _u(0)
     for at in range(_u(begin), _u(end), _AT_ONCE):
         newlines = equal_bits(buffer, at, _NEWLINE)
         bits = newlines | equal_bits(buffer, at, separator)
+        behind_end = max(at + _AT_ONCE, _u(end)) - _u(end)
+        nuls |= equal_bits(buffer, at, _NUL) << behind_end
+        returns |= equal_bits(buffer, at, _RETURN)
+        high |= high_bits(buffer, at)
+        n_quotes += count_bits(equal_bits(buffer, at, _QUOTE))
         n_newlines += count_bits(newlines)
         behind = n_found + count_bits(bits)
         # A few at a time, though some be none: a wrong guess of how many there are takes longer.
@@ -106,7 +143,14 @@ def find_ends(buffer, begin, end, separator, found):
                 bits &= bits - _1
             n_found += _FEW
         n_found = behind
-    return np.int64(n_found), np.int64(n_newlines)
+    return (
+        np.int64(n_found),
+        np.int64(n_newlines),
+        np.int64(n_quotes),
+        nuls != _u(0),
+        returns != _u(0),
+        high == _u(0),
+    )
 
 
 @njit(cache=True, nogil=True)

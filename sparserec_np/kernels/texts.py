@@ -13,14 +13,18 @@ import numpy as np
 from numba import njit
 
 from sparserec_np.kernels.prefetch import prefetch
+from sparserec_np.kernels.words import word_at
 
 _u = np.uint64
 _0, _1, _EIGHT, _HALF = _u(0), _u(1), _u(8), _u(32)
 _LOWER = _u(0x00000000FFFFFFFF)
 _FACTOR = _u(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio
+_HIGHEST_BLANK = np.uint8(32)
 _GROUP = 64  # fields whose places in memory are fetched together
 _TWO_WORDS = _u(16)  # bytes
 _SHIFT = _u(2)
+# What is left of a word where only so many of its last bytes belong to a text.
+_LAST_BYTES = np.array([0] + [2**64 - 2 ** (64 - 8 * n) for n in range(1, 9)], np.uint64)
 
 SLOT = 4
 """Words in a slot of the table; it lies in one cache line if the table begins with one."""
@@ -28,21 +32,13 @@ SLOT = 4
 
 @njit(cache=True, nogil=True)
 def _is_blank(byte):
-    return byte == 32 or byte == 9 or byte == 13  # space, tab, carriage return
+    return byte == _HIGHEST_BLANK or byte == 9 or byte == 13  # space, tab, carriage return
 
 
 @njit(cache=True, nogil=True)
-def _byte(words, at):
-    return words[at - _u(7)] >> _u(56)
-
-
-@njit(cache=True, nogil=True)
-def _word(words, end, left):
+def _word(buffer, end, left):
     """Return the word that ends before ``end``, where that many bytes are left of a text; 0 for none."""
-    before = _u(64) - (min(left, _EIGHT) << _u(3))
-    # By halves: of 64 bits at once a shift is undefined, and a branch would often be guessed wrongly.
-    half = before >> _1
-    return words[end - _EIGHT] >> half >> (before - half) << half << (before - half)
+    return word_at(buffer, end - _EIGHT) & _LAST_BYTES[min(left, _EIGHT)]
 
 
 @njit(cache=True, nogil=True)
@@ -58,8 +54,9 @@ def _mixed(value, word):
 
 @njit(cache=True, nogil=True)
 def _slot(value, mask):
+    """Return the first slot of a cache line."""
     # The upper bits of a product depend on all bits before.
-    return (((value * _FACTOR) >> _HALF) & mask) << _SHIFT
+    return (((value * _FACTOR) >> _HALF) & (mask - _1)) << _SHIFT
 
 
 @njit(cache=True, nogil=True)
@@ -68,15 +65,14 @@ def _next(slot, mask):
 
 
 @njit(cache=True, nogil=True)
-def number_fields(words, starts, ends, begin, slots, pool, used, n_texts, codes):
+def number_fields(buffer, starts, ends, begin, slots, pool, used, n_texts, codes):
     """Write the numbers of a buffer's fields, from ``begin`` on, by their texts without blanks around them.
 
     Parameters
     ----------
-    words : (n_bytes - 7,) uint64
-        The eight bytes of the buffer from each byte on, as `sparserec_np.data.words` makes them.
+    buffer : (n_bytes,) uint8
     starts, ends : (n,) int
-        Where each field begins and ends; none begins before the 8th byte.
+        Where each field begins and ends; none begins before the 16th byte, nor ends with the last.
     begin : int
     slots : (m * SLOT,) uint64
         The hash table, 0 where it is free. m is a power of 2; half of it is room for texts.
@@ -107,19 +103,20 @@ def number_fields(words, starts, ends, begin, slots, pool, used, n_texts, codes)
         group = min(_u(_GROUP), n - field)
         for member in range(group):
             first, end = _u(starts[field + member]), _u(ends[field + member])
-            while first < end and _is_blank(_byte(words, first)):
-                first += _1
-            while first < end and _is_blank(_byte(words, end - _1)):
-                end -= _1
+            if buffer[first] <= _HIGHEST_BLANK or buffer[end - _1] <= _HIGHEST_BLANK:
+                while first < end and _is_blank(buffer[first]):
+                    first += _1
+                while first < end and _is_blank(buffer[end - _1]):
+                    end -= _1
             length = end - first
             lasts[member], lengths[member] = end, length
             shortest = min(shortest, length)
-            one, two = _word(words, end, length), _word(words, end - _EIGHT, _behind(length, _EIGHT))
+            one, two = _word(buffer, end, length), _word(buffer, end - _EIGHT, _behind(length, _EIGHT))
             firsts[member], seconds[member] = one, two
             value = _mixed(_mixed(length, one), two)
             left = _behind(length, _TWO_WORDS)
             while left > _0:
-                value = _mixed(value, _word(words, first + left, left))
+                value = _mixed(value, _word(buffer, first + left, left))
                 left = _behind(left, _EIGHT)
             places[member] = _slot(value, mask)
             prefetch(slots, places[member])
@@ -127,11 +124,15 @@ def number_fields(words, starts, ends, begin, slots, pool, used, n_texts, codes)
             slot, length, last = places[member], lengths[member], lasts[member]
             one, two = firsts[member], seconds[member]
             header = slots[slot + _u(2)]
+            # The step to the other slot of the line is no branch, as it would often be guessed wrongly.
+            differs = ((slots[slot] ^ one) | (slots[slot + _1] ^ two)) != _0
+            slot += _u(SLOT) * _u((header != _0) & differs)
+            header = slots[slot + _u(2)]
             while header != _0:
                 if slots[slot] == one and slots[slot + _1] == two and header >> _HALF == length:
                     at, left = slots[slot + _u(3)] + _u(3), _behind(length, _TWO_WORDS)
                     end = last - _TWO_WORDS
-                    while left > _0 and pool[at] == _word(words, end, left):
+                    while left > _0 and pool[at] == _word(buffer, end, left):
                         at, end, left = at + _1, end - _EIGHT, _behind(left, _EIGHT)
                     if left == _0:
                         break
@@ -147,7 +148,7 @@ def number_fields(words, starts, ends, begin, slots, pool, used, n_texts, codes)
                 free, known = free + _1, known + _1
                 end, left = last, length
                 while left > _0:
-                    pool[free] = _word(words, end, left)
+                    pool[free] = _word(buffer, end, left)
                     free, end, left = free + _1, end - _EIGHT, _behind(left, _EIGHT)
             codes[field + member] = (header & _LOWER) - _1
         field += group

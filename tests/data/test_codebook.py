@@ -53,6 +53,22 @@ def test_many_texts_find_room():
     assert ascending(book, distinct) == sorted(distinct)
 
 
+@given(st.lists(st.tuples(st.text("ab", max_size=2), st.sampled_from([0, 6, 7, 8, 14, 15, 16, 17, 30]))))
+def test_texts_that_end_alike_are_told_apart(parts):
+    texts = [begin + "c" * n for begin, n in parts]
+    book = Codebook()
+    expected, distinct = in_order_of_occurrence(texts)
+    assert book.encode(texts).tolist() == expected
+    assert list(book.texts()) == distinct
+
+
+def test_texts_in_slots_of_one_line_are_told_apart():
+    # All of the same last 16 bytes: some share a line of the table, whatever it begins with.
+    texts = [f"{number}, and so it goes on" for number in range(900)]
+    book = Codebook()
+    assert book.encode(texts + texts[::-1]).tolist() == [*range(900), *reversed(range(900))]
+
+
 def test_a_text_longer_than_all_room_so_far():
     book = Codebook()
     assert book.encode(["a", "b" * 100_000, "a", "b" * 99_999, "b" * 100_000]).tolist() == [0, 1, 0, 2, 1]

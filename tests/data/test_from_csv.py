@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from sparserec_np.data import Interactions, blocks, source
 from sparserec_np.data.sniff import Layout
+from sparserec_np.data.words import padded
 from sparserec_np.errors import DataError, SettingError
 
 ROWS = [("7", "20", "3.5", "1000000000"), ("7", "3", "5", "1000000007"), ("12", "20", "1", "1000000003")]
@@ -335,6 +336,18 @@ def test_a_fault_is_found_far_into_a_file(write, bad, monkeypatch):
         Interactions.from_csv(write("\n".join(lines)))
 
 
+def test_blocks_may_differ_in_how_lines_end_and_times_are_written(write, monkeypatch):
+    monkeypatch.setattr(source, "BLOCK_BYTES", 64)
+    times = ["5", "2147483648", "1.5", "2147483647", "1970-01-01T00:01:00", "7"]
+    lines = [f"{user}é,{item}{end}" for user, end in enumerate(["\n", "\r\n", "\n"]) for item in range(20)]
+    lines = [line.replace(",", f",i,{times[number // 10]},", 1) for number, line in enumerate(lines)]
+    content = "user,item,time,more\n" + "".join(lines)
+    read = Interactions.from_csv(write("\ufeff" + content))
+    assert list(read.users.ids()) == ["0é", "1é", "2é"]
+    assert read.times.tolist() == [2147483648.0, 2147483647.0, 60.0]
+    assert read.user_items.toarray().tolist() == [[1], [1], [1]]
+
+
 @pytest.mark.parametrize("first", ["1,2,x,5", ",2,3,5", "1,2,3,y", "1,2,3"])
 @pytest.mark.parametrize("then", ["1,,3,5", "1,2", '1,"2,3,5', "1,2,-3,5", "1,\0,3,5"])
 @pytest.mark.parametrize("apart", [4, 9, 20])  # lines, of which a block has four: of one block text is first
@@ -526,4 +539,4 @@ def test_the_fast_road_changes_neither_result_nor_error(rows, separator, end, qu
 )
 def test_which_blocks_take_the_fast_road(text, is_fast):
     layout = Layout(",", None, 3, {"user": 0, "item": 1, "weight": 2})
-    assert (blocks.FastSplitter(layout).split(text.encode()) is not None) == is_fast
+    assert (blocks.FastSplitter(layout).split(padded(text.encode())) is not None) == is_fast

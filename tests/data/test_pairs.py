@@ -33,3 +33,26 @@ def test_rows_are_sorted_stably_whatever_the_parts_and_chunks(rows, part, carrie
     assert made.items.tolist() == items[order].tolist()
     assert made.weights is None or made.weights.tolist() == weights[order].tolist()
     assert made.times is None or made.times.tolist() == times[order].tolist()
+
+
+@pytest.mark.parametrize("part", [1, 1 << 16])
+def test_times_kept_in_half_the_bytes_become_whole(part, monkeypatch):
+    monkeypatch.setattr(pairs, "_PART", part)
+    codes = [np.array([2, 0], np.int32), np.array([1], np.int32)]
+    times = [np.array([7, 2**31 - 1], np.int32), np.array([2.5])]
+    made = Rows([chunk.copy() for chunk in codes], codes, None, times).sort(3, 3)
+    assert made.times.dtype == np.float64
+    assert made.times.tolist() == [2**31 - 1, 2.5, 7]
+
+
+@pytest.mark.parametrize("n_distinct", [1, 50, 100])
+def test_merged_rows_hold_little_more_memory_than_they_fill(n_distinct, monkeypatch):
+    monkeypatch.setattr(pairs, "_PART", 1)
+    users = np.arange(100, dtype=np.int32) % n_distinct
+    made = Rows([users], [users.copy()], None, [np.arange(100.0)]).sort(n_distinct, n_distinct)
+    assert made.merge() == (100 - n_distinct, 0)
+    assert made.items.tolist() == list(range(n_distinct))
+    assert made.times.tolist() == list(range(100 - n_distinct, 100))
+    for column in (made.items, made.times):
+        whole = column if column.base is None else np.frombuffer(column.base, np.uint8)
+        assert whole.nbytes <= 1.2 * column.nbytes

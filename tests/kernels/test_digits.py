@@ -5,18 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparserec_np.data.words import PADDING, as_words, padded
+from sparserec_np.data.words import PADDING, padded
 from sparserec_np.kernels import digits
 
 
 def parse_integers(texts, canonical=False):
     buffer, starts, ends = fields(texts)
     numbers = np.empty(len(texts), np.int64)
-    return (
-        numbers.tolist()
-        if digits.parse_integers(as_words(buffer), starts, ends, canonical, numbers)
-        else None
-    )
+    return numbers.tolist() if digits.parse_integers(buffer, starts, ends, canonical, numbers) else None
 
 
 def parse_decimals(texts):
