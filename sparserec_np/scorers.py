@@ -213,7 +213,7 @@ class PropagationScorer:
         if self._history_dropout and rng is not None:
             stay = (rng.random(histories.nnz) >= self._history_dropout) / (1 - self._history_dropout)
             factors = stay.astype(np.float32)
-            own_share *= factors[_entries_of(histories, owners, positives)]
+            own_share *= factors[entries_of(histories, owners, positives)]
             histories = sparse.csr_array(
                 (histories.data * factors, histories.indices, histories.indptr), shape=histories.shape
             )
@@ -236,7 +236,7 @@ class PropagationScorer:
         return people
 
 
-def _entries_of(matrix: sparse.csr_array, rows: Rows, columns: Rows) -> npt.NDArray[np.int64]:
+def entries_of(matrix: sparse.csr_array, rows: Rows, columns: Rows) -> npt.NDArray[np.int64]:
     """Find where the entries ``(rows[e], columns[e])`` of a matrix with sorted columns are stored."""
     n_columns = np.int64(matrix.shape[1])
     stored = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)) * n_columns + matrix.indices
