@@ -48,7 +48,7 @@ _COMMON: dict[str, list[Any]] = {
 # Of the teachers, ease takes small catalogues only.
 _TEACHERS: list[Any] = [
     {"teacher": teacher, "teacher_weight": weight, "teacher_temperature": temperature}
-    for teacher in ("spectral", "ease")
+    for teacher in ("spectral", "ease", "als", "als+ease")
     for weight, temperature in ((0.3, 1.0), (1.0, 1.0), (3.0, 1.0), (10.0, 1.0), (1.0, 2.0), (3.0, 2.0))
 ]
 SWEEPS: dict[str, dict[str, list[Any]]] = {

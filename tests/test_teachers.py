@@ -5,11 +5,13 @@ import pytest
 from scipy import sparse
 
 from sparserec_np import SparseBPR, SparseGraph
+from sparserec_np.calibration import calibrate, sample_examples
 from sparserec_np.data import make_interactions
 from sparserec_np.errors import SettingError
 from sparserec_np.kernels.teaching import sum_over_history
 from sparserec_np.kernels.workers import Workers
-from sparserec_np.teachers import EASE_LIMIT, TEACHERS, EaseTeacher, SpectralTeacher, TableTeacher
+from sparserec_np.sampling import NegativeSampler
+from sparserec_np.teachers import EASE_LIMIT, TEACHERS, AlsTeacher, EaseTeacher, SpectralTeacher, TableTeacher
 
 
 @pytest.fixture(scope="module")
@@ -81,17 +83,82 @@ def test_spectral_scores_equal_the_dense_filter(user_items, batch, workers):
         assert scores[e, 0] == pytest.approx((history @ passed)[positive], abs=5e-3)
 
 
+def ridge_scores(history, items, regularization=3.0, confidence=5.0):
+    """Scores of all items by the weighted regression of a history on them."""
+    weights = 1 + (confidence - 1) * history
+    matrix = items.T @ (weights[:, None] * items) + regularization * np.eye(items.shape[1])
+    return items @ np.linalg.solve(matrix, items.T @ (confidence * history))
+
+
+def test_als_scores_each_user_by_a_regression_on_items_of_the_other_folds(user_items, batch, workers):
+    settings = {"dim": 4, "regularization": 3.0, "confidence": 5.0, "n_folds": 3}
+    teacher = make("als", user_items, workers, **settings)
+    users, items = batch
+    scores = teacher.scores(users, items)
+    assert scores.dtype == np.float32
+    X = (user_items.toarray() > 0).astype(float)
+    folds = np.random.default_rng(0).permutation(60) % 3
+    for e in (0, 50, len(users) - 1):
+        user, positive = users[e], items[e, 0]
+        theirs = teacher._items[folds[user]].astype(float)
+        np.testing.assert_allclose(scores[e, 1:], ridge_scores(X[user], theirs), atol=1e-5)
+        # The positive is not taken out, it is a 0 among the others.
+        expected = ridge_scores(without(user_items, user, positive)[user], theirs)[positive]
+        assert scores[e, 0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_als_minimises_the_weighted_squared_error_of_the_other_folds(user_items, workers):
+    """No row of items can be moved to a smaller loss; nor were they made with the users of the fold."""
+    teacher = make(
+        "als", user_items, workers, dim=3, regularization=3.0, confidence=5.0, n_iterations=300, n_folds=2
+    )
+    X = (user_items.toarray() > 0).astype(float)
+    folds = np.random.default_rng(0).permutation(60) % 2
+    for fold in range(2):
+        others, items = X[folds != fold], teacher._items[fold].astype(float)
+        people = np.array(
+            [
+                np.linalg.solve(
+                    items.T @ ((1 + 4 * row)[:, None] * items) + 3 * np.eye(3), items.T @ (5 * row)
+                )
+                for row in others
+            ]
+        )
+        for item in range(X.shape[1]):
+            row = others[:, item]
+            best = np.linalg.solve(
+                people.T @ ((1 + 4 * row)[:, None] * people) + 3 * np.eye(3), people.T @ (5 * row)
+            )
+            np.testing.assert_allclose(items[item], best, atol=2e-3)
+
+
+def test_a_mixture_is_the_mean_of_its_teachers_logits(user_items, batch, workers):
+    users, items = batch
+    rng = np.random.default_rng(0)
+    examples = sample_examples(
+        user_items, NegativeSampler(user_items, 0.0, int(rng.integers(2**63)), workers), 32, rng
+    )
+    expected = np.zeros(items.shape)
+    for kind in (AlsTeacher, EaseTeacher):
+        teacher = kind(user_items, rng=rng, workers=workers)
+        expected += calibrate(teacher.scores(*examples)).scale * teacher.scores(users, items) / 2
+    np.testing.assert_allclose(
+        make("als+ease", user_items, workers).scores(users, items), expected, rtol=1e-4, atol=1e-5
+    )
+
+
 @pytest.mark.parametrize("name", TEACHERS)
 def test_what_a_user_has_is_not_remembered(name, user_items, batch, workers):
     """Whether a pair is there or not does not change how it is scored as a positive or as another item."""
-    settings = {"ease": {"regularizations": (20.0,)}, "spectral": {"ranks": (6,)}}[name]
+    settings = {"ease": {"regularizations": (20.0,)}, "spectral": {"ranks": (6,)}}.get(name, {})
     user, item = 7, int(user_items[[7]].indices[0])
     removed = sparse.csr_array(without(user_items, user, item), dtype=np.float32)
     rows, pair = np.array([user], np.int32), np.array([[item, item]], np.int32)
     with_it = make(name, user_items, workers, **settings).scores(rows, pair)[0, 0]
     without_it = make(name, removed, workers, **settings).scores(rows, pair)[0, 1]
-    # The item's popularity is that of all users, in both; one less is all that changes.
-    assert with_it == pytest.approx(without_it, rel=0.1 if name == "spectral" else 1e-4)
+    # For spectral the item's popularity is that of all users, in both; one less is all that changes. A
+    # mixture draws the examples that scales are found on from other interactions.
+    assert with_it == pytest.approx(without_it, rel=0.1 if name in ("spectral", "als+ease") else 1e-4)
 
 
 def test_constants_are_chosen_by_what_was_left_out(workers):
@@ -160,8 +227,17 @@ def _interactions(user_items):
 
 
 def test_teachers_of_their_own_name():
-    assert list(TEACHERS.items()) == [("spectral", SpectralTeacher), ("ease", EaseTeacher)]
-    assert all(teacher.leaves_out for teacher in TEACHERS.values())
+    assert list(TEACHERS) == ["spectral", "ease", "als", "als+ease"]
+    assert (TEACHERS["spectral"], TEACHERS["ease"], TEACHERS["als"]) == (
+        SpectralTeacher,
+        EaseTeacher,
+        AlsTeacher,
+    )
+
+
+@pytest.mark.parametrize("name", TEACHERS)
+def test_named_teachers_leave_the_positive_out(name, user_items, workers):
+    assert make(name, user_items, workers).leaves_out
 
 
 @pytest.mark.parametrize("name", TEACHERS)

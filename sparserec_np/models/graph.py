@@ -96,7 +96,7 @@ class SparseGraph(SparseRecommender):  # noqa: D101
         "prune_fraction": (0.1, 0.1, 0.3),
         "early_stopping": (4, 30, 2),
         "length_power": (0.5, 0.5, 0.0),
-        "history_dropout": (0.2, 0.5, 0.0),
+        "history_dropout": (0.2, 0.4, 0.0),
         "teacher": ("none", "auto", "none"),
         "teacher_weight": (3.0, 1.0, 3.0),
     }

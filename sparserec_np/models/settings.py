@@ -54,10 +54,11 @@ _SETTINGS_DOC = """\
         Share of the rows whose inactive entries are judged, sampled anew for every interval.
     optimizer : {{"adagrad", "adam", "sgd"}}
         Optimizer; its state is as sparse as the tables.
-    teacher : {{"none", "auto", "spectral", "ease"}}, estimator or None
+    teacher : {{"none", "auto", "spectral", "ease", "als", "als+ease"}}, estimator or None
         Larger model that guides the training, at no cost in the file: spectral, up to 512 singular vectors of
-        the normalised interactions; ease, a weight for each pair of at most 10,000 items; auto, ease where
-        that takes seconds, else spectral. In Python it may be another estimator, of which a copy is fitted,
+        the normalised interactions; ease, a weight for each pair of at most 10,000 items; als, dense factors
+        by alternating least squares; als+ease, the mean of the two; auto, that where it takes seconds, else
+        spectral. In Python it may be another estimator, of which a copy is fitted,
         or a function; see sparserec_np.teachers. It learns from what the student is trained on alone, never
         from what is held out.
     teacher_weight : float

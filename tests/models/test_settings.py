@@ -167,7 +167,7 @@ def test_settings_left_to_the_data_follow_from_how_much_there_is(tastes, monkeyp
         assert model.amount_ == amount
         for name, choices in SparseGraph.by_amount.items():
             expected = quick.get(name, choices[("thin", "few", "many").index(amount)])
-            assert model.settings_[name] == ("ease" if expected == "auto" else expected)
+            assert model.settings_[name] == ("als+ease" if expected == "auto" else expected)
             assert getattr(model, name) == quick.get(name)
     assert fitted["few"].settings_["history_dropout"] > fitted["many"].settings_["history_dropout"]
     assert fitted["thin"].width_ == 32

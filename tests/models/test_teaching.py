@@ -25,7 +25,7 @@ def small_spectral(user_items, *, rng, workers):
     return SpectralTeacher(user_items, rng=rng, workers=workers, ranks=(4,))
 
 
-TEACHING = ["spectral", "ease", small_spectral, SparseGraph(density=1.0, dim=8, epochs=1)]
+TEACHING = ["spectral", "ease", "als", "als+ease", small_spectral, SparseGraph(density=1.0, dim=8, epochs=1)]
 
 
 @pytest.mark.parametrize("teacher", TEACHING)
@@ -48,7 +48,7 @@ def test_little_data_has_a_teacher_unless_none_is_wanted(tastes):
         assert model.amount_ == "few"
         return model.items_.data.tobytes()
 
-    assert values() == values(teacher="ease", teacher_weight=1.0)
+    assert values() == values(teacher="als+ease", teacher_weight=1.0)
     assert values() != values(teacher="none")
     # Nothing to tell from the positive, so nothing that a teacher could say.
     few = {"loss": positives_alone, "negatives": 0}
@@ -56,9 +56,9 @@ def test_little_data_has_a_teacher_unless_none_is_wanted(tastes):
 
 
 def test_the_catalogue_decides_who_is_the_affordable_teacher(tastes):
-    assert [affordable_teacher(n) for n in (2, 4000, 4001)] == ["ease", "ease", "spectral"]
+    assert [affordable_teacher(n) for n in (2, 4000, 4001)] == ["als+ease", "als+ease", "spectral"]
     model = SparseBPR(**QUICK, teacher="auto").fit(tastes)
-    assert model.settings_["teacher"] == "ease"
+    assert model.settings_["teacher"] == "als+ease"
     assert model.get_params()["teacher"] == "auto"
 
 
@@ -79,7 +79,7 @@ def test_a_file_tells_the_teacher_by_its_name(teacher, name, tastes, tmp_path):
     assert model.recommender.data.info["settings"]["teacher_weight"] == model.teacher_weight
 
 
-@pytest.mark.parametrize("teacher", ["spectral", "ease", SparseBPR(dim=6, density=1.0, epochs=1)])
+@pytest.mark.parametrize("teacher", ["spectral", "ease", "als+ease", SparseBPR(dim=6, density=1.0, epochs=1)])
 def test_the_same_seed_gives_the_same_file_at_any_number_of_threads(teacher, tmp_path):
     many = make_interactions(400, 300, 9000, random_state=0)
     settings = QUICK | {"batch_size": 2048, "teacher": teacher}
@@ -149,6 +149,6 @@ def _variable(scores):
 
 
 def test_ease_names_its_limit(monkeypatch, tastes):
-    monkeypatch.setattr("sparserec_np.teachers.EASE_LIMIT", 50)
+    monkeypatch.setattr("sparserec_np.teachers.ease.EASE_LIMIT", 50)
     with pytest.raises(SettingError, match="there are 80 items; expected at most 50"):
         SparseBPR(**QUICK, teacher="ease").fit(tastes)
