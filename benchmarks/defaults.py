@@ -45,7 +45,7 @@ _COMMON: dict[str, list[Any]] = {
     "grow_by": ["accumulated", "last_batch", "none"],
     "popularity_power": [0.0, 0.5],
 }
-# Of the teachers, ease takes small catalogues only.
+# Of the teachers, ease takes small catalogues only, and so does als+ease.
 _TEACHERS: list[Any] = [
     {"teacher": teacher, "teacher_weight": weight, "teacher_temperature": temperature}
     for teacher in ("spectral", "ease", "als", "als+ease")

@@ -213,7 +213,7 @@ class PropagationScorer:
         if self._history_dropout and rng is not None:
             stay = (rng.random(histories.nnz) >= self._history_dropout) / (1 - self._history_dropout)
             factors = stay.astype(np.float32)
-            own_share *= factors[entries_of(histories, owners, positives)]
+            own_share *= factors[entries_of(entry_keys(histories), histories.shape[1], owners, positives)]
             histories = sparse.csr_array(
                 (histories.data * factors, histories.indices, histories.indptr), shape=histories.shape
             )
@@ -236,8 +236,14 @@ class PropagationScorer:
         return people
 
 
-def entries_of(matrix: sparse.csr_array, rows: Rows, columns: Rows) -> npt.NDArray[np.int64]:
-    """Find where the entries ``(rows[e], columns[e])`` of a matrix with sorted columns are stored."""
-    n_columns = np.int64(matrix.shape[1])
-    stored = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)) * n_columns + matrix.indices
-    return np.searchsorted(stored, rows * n_columns + columns)
+def entry_keys(matrix: sparse.csr_array) -> npt.NDArray[np.int64]:
+    """Tell of each entry of a matrix where it would lie were that dense: ascending, columns being sorted."""
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    return rows * np.int64(matrix.shape[1]) + matrix.indices
+
+
+def entries_of(
+    keys: npt.NDArray[np.int64], n_columns: int, rows: Rows, columns: Rows
+) -> npt.NDArray[np.int64]:
+    """Find where the entries ``(rows[e], columns[e])`` of a matrix with these `entry_keys` are stored."""
+    return np.searchsorted(keys, rows * np.int64(n_columns) + columns)

@@ -58,9 +58,9 @@ _SETTINGS_DOC = """\
         Larger model that guides the training, at no cost in the file: spectral, up to 512 singular vectors of
         the normalised interactions; ease, a weight for each pair of at most 10,000 items; als, dense factors
         by alternating least squares; als+ease, the mean of the two; auto, that where it takes seconds, else
-        spectral. In Python it may be another estimator, of which a copy is fitted,
-        or a function; see sparserec_np.teachers. It learns from what the student is trained on alone, never
-        from what is held out.
+        spectral. In Python it may be another estimator, of which a copy is fitted, or a function; see
+        sparserec_np.teachers. It learns from what the student is trained on alone, never from what is held
+        out.
     teacher_weight : float
         Weight of the divergence from the teacher's probabilities beside the loss.
     teacher_temperature : float

@@ -8,8 +8,8 @@ from scipy import sparse
 
 from sparserec_np.kernels.teaching import improve_ridge, leave_one_out_ridge, score_pairs
 from sparserec_np.kernels.workers import Workers
-from sparserec_np.scorers import entries_of
-from sparserec_np.teachers.teacher import Rows, ones_like
+from sparserec_np.scorers import entries_of, entry_keys
+from sparserec_np.teachers.teacher import Rows, deal_folds, ones_like
 
 
 class AlsTeacher:
@@ -61,22 +61,24 @@ class AlsTeacher:
         from threadpoolctl import threadpool_limits
 
         n_users, n_items = user_items.shape
-        self._history = ones_like(user_items, np.float32)
-        self._folds = rng.permutation(n_users).astype(np.int32) % n_folds
+        history = ones_like(user_items, np.float32)
+        n_folds = min(n_folds, n_users)
+        self._folds = deal_folds(n_users, n_folds, rng)
         self._workers = workers
         self._people = np.zeros((n_users, dim), np.float32)
         self._items = np.zeros((n_folds, n_items, dim), np.float32)
         self._own_scores = np.zeros(user_items.nnz, np.float32)
-        for fold in range(n_folds):
-            own = np.flatnonzero(self._folds == fold)
-            others = self._history[np.flatnonzero(self._folds != fold)]
-            items = self._factors(others, dim, confidence, regularization, n_iterations, rng)
-            self._items[fold] = items
-            gram = _gram(items, regularization)
-            with threadpool_limits(1):
+        self._keys = entry_keys(history)
+        # With more BLAS threads the last bits would depend on their number.
+        with threadpool_limits(1):
+            for fold in range(n_folds):
+                own = np.flatnonzero(self._folds == fold)
+                others = history[np.flatnonzero(self._folds != fold)]
+                items = self._factors(others, dim, confidence, regularization, n_iterations, rng)
+                self._items[fold] = items
                 workers.run(
-                    leave_one_out_ridge, len(own), own, self._history.indptr, self._history.indices, items,
-                    gram, confidence, self._people, self._own_scores, min_share=16,
+                    leave_one_out_ridge, len(own), own, history.indptr, history.indices, items,
+                    _gram(items, regularization), confidence, self._people, self._own_scores, min_share=16,
                 )  # fmt: skip
 
     def _factors(
@@ -106,15 +108,11 @@ class AlsTeacher:
             score_pairs, len(out), self._people, self._items, self._folds, self._people.shape[1],
             user_rows, item_rows, out,
         )  # fmt: skip
-        out[:, 0] = self._own_scores[entries_of(self._history, user_rows, item_rows[:, 0])]
+        out[:, 0] = self._own_scores[entries_of(self._keys, self._items.shape[1], user_rows, item_rows[:, 0])]
         return out
 
 
 def _gram(factors: npt.NDArray[np.float64], regularization: float) -> npt.NDArray[np.float64]:
-    from threadpoolctl import threadpool_limits
-
-    # With more BLAS threads the last bits would depend on their number.
-    with threadpool_limits(1):
-        gram = factors.T @ factors
+    gram = factors.T @ factors
     gram[np.diag_indices_from(gram)] += regularization
     return gram

@@ -11,7 +11,7 @@ from sparserec_np.exploration.singular import singular_items
 from sparserec_np.kernels.teaching import score_pairs
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.sampling import NegativeSampler
-from sparserec_np.teachers.teacher import N_NEGATIVES, Rows, ones_like
+from sparserec_np.teachers.teacher import N_NEGATIVES, Rows, deal_folds, ones_like
 
 
 class SpectralTeacher:
@@ -59,7 +59,7 @@ class SpectralTeacher:
     ) -> None:
         n_users, n_items = user_items.shape
         n_folds = min(n_folds, n_users)
-        self._folds = rng.permutation(n_users).astype(np.int32) % n_folds
+        self._folds = deal_folds(n_users, n_folds, rng)
         self._history = ones_like(user_items, np.float32)
         degrees = np.maximum(np.bincount(user_items.indices, minlength=n_items), 1)
         self._roots = np.sqrt(degrees).astype(np.float32)

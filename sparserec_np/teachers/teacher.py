@@ -42,6 +42,11 @@ MakeTeacher = Callable[..., Teacher]
 """``make(user_items, *, rng, workers) -> Teacher``, fitted to the pattern of the interactions."""
 
 
+def deal_folds(n_users: int, n_folds: int, rng: np.random.Generator) -> npt.NDArray[np.int32]:
+    """Deal the users into folds of equal size at random; returns the fold of each, (n_users,)."""
+    return rng.permutation(n_users).astype(np.int32) % n_folds
+
+
 def ones_like(user_items: sparse.csr_array, dtype: Any) -> sparse.csr_array:
     """Return the pattern of the interactions with ones for values."""
     return sparse.csr_array(
