@@ -91,7 +91,7 @@ def ridge_scores(history, items, regularization=3.0, confidence=5.0):
 
 
 def test_als_scores_each_user_by_a_regression_on_items_of_the_other_folds(user_items, batch, workers):
-    settings = {"dim": 4, "regularization": 3.0, "confidence": 5.0, "n_folds": 3}
+    settings = {"dim": 4, "regularizations": (3.0,), "confidence": 5.0, "n_folds": 3}
     teacher = make("als", user_items, workers, **settings)
     users, items = batch
     scores = teacher.scores(users, items)
@@ -110,7 +110,7 @@ def test_als_scores_each_user_by_a_regression_on_items_of_the_other_folds(user_i
 def test_als_minimises_the_weighted_squared_error_of_the_other_folds(user_items, workers):
     """No row of items can be moved to a smaller loss; nor were they made with the users of the fold."""
     teacher = make(
-        "als", user_items, workers, dim=3, regularization=3.0, confidence=5.0, n_iterations=300, n_folds=2
+        "als", user_items, workers, dim=3, regularizations=(3.0,), confidence=5.0, n_iterations=300, n_folds=2
     )
     X = (user_items.toarray() > 0).astype(float)
     folds = np.random.default_rng(0).permutation(60) % 2
@@ -166,6 +166,8 @@ def test_constants_are_chosen_by_what_was_left_out(workers):
     user_items = make_interactions(300, 80, 3000, n_tastes=4, random_state=1).user_items
     assert make("spectral", user_items, workers, ranks=(4, 8, 80)).rank < 80
     chosen = make("ease", user_items, workers, regularizations=(0.1, 1.0, 20.0, 100.0, 1e6))
+    assert 0.1 < chosen.regularization < 1e6
+    chosen = make("als", user_items, workers, regularizations=(0.1, 10.0, 25.0, 1e6))
     assert 0.1 < chosen.regularization < 1e6
 
 

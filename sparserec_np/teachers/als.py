@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from sparserec_np.calibration import calibrate
 from sparserec_np.kernels.teaching import improve_ridge, leave_one_out_ridge, score_pairs
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.scorers import entries_of, entry_keys
-from sparserec_np.teachers.teacher import Rows, deal_folds, ones_like
+from sparserec_np.teachers.teacher import Rows, deal_folds, examples_of_fold, ones_like
 
 
 class AlsTeacher:
@@ -17,7 +18,8 @@ class AlsTeacher:
 
     What a user has is a 1 of weight ``confidence``, what they have not a 0 of weight 1. Users are dealt into
     folds, and each is scored by items that come of the other folds. Their own factors are the ridge
-    regression of their row on these items; a positive is scored by the one that takes it for a 0.
+    regression of their row on these items; a positive is scored by the one that takes it for a 0. The
+    regularization is the one whose probabilities of the positives of the first fold are greatest.
 
     Parameters
     ----------
@@ -30,12 +32,17 @@ class AlsTeacher:
         Width of the factors.
     confidence : float
         Above 1.
-    regularization : float
-        L2 penalty of every row of factors.
+    regularizations : tuple of float
+        To choose among, ascending; the L2 penalty of every row of factors.
     n_iterations : int
         Times that users and items are moved in turn, each row by three steps of conjugate gradients [2]_.
     n_folds : int
         At least 2.
+
+    Attributes
+    ----------
+    regularization : float
+        The chosen one.
 
     References
     ----------
@@ -54,52 +61,63 @@ class AlsTeacher:
         workers: Workers,
         dim: int = 64,
         confidence: float = 11.0,
-        regularization: float = 50.0,
-        n_iterations: int = 15,
+        regularizations: tuple[float, ...] = (12.5, 25.0, 50.0, 100.0, 200.0),
+        n_iterations: int = 8,
         n_folds: int = 5,
     ) -> None:
         from threadpoolctl import threadpool_limits
 
         n_users, n_items = user_items.shape
-        history = ones_like(user_items, np.float32)
         n_folds = min(n_folds, n_users)
         self._folds = deal_folds(n_users, n_folds, rng)
+        self._history = ones_like(user_items, np.float32)
+        self._keys = entry_keys(self._history)
         self._workers = workers
+        self._confidence, self._n_iterations = confidence, n_iterations
         self._people = np.zeros((n_users, dim), np.float32)
         self._items = np.zeros((n_folds, n_items, dim), np.float32)
         self._own_scores = np.zeros(user_items.nnz, np.float32)
-        self._keys = entry_keys(history)
         # With more BLAS threads the last bits would depend on their number.
         with threadpool_limits(1):
+            self._choose_regularization(regularizations, rng)
             for fold in range(n_folds):
-                own = np.flatnonzero(self._folds == fold)
-                others = history[np.flatnonzero(self._folds != fold)]
-                items = self._factors(others, dim, confidence, regularization, n_iterations, rng)
-                self._items[fold] = items
-                workers.run(
-                    leave_one_out_ridge, len(own), own, history.indptr, history.indices, items,
-                    _gram(items, regularization), confidence, self._people, self._own_scores, min_share=16,
-                )  # fmt: skip
+                self._factorise(fold, rng)
 
-    def _factors(
-        self,
-        user_items: sparse.csr_array,
-        dim: int,
-        confidence: float,
-        regularization: float,
-        n_iterations: int,
-        rng: np.random.Generator,
-    ) -> npt.NDArray[np.float64]:
-        """Factorise; returns those of the items."""
-        people, items = (rng.standard_normal((n, dim)) / dim for n in user_items.shape)
-        item_users = user_items.T.tocsr()
-        for _ in range(n_iterations):
-            for rows, matrix, others in ((people, user_items, items), (items, item_users, people)):
+    def _choose_regularization(self, regularizations: tuple[float, ...], rng: np.random.Generator) -> None:
+        """Find the penalty that makes the positives of the first fold likeliest."""
+        examples = examples_of_fold(self._history, self._folds, 0, rng, self._workers)
+        best, least = regularizations[0], np.inf
+        for self.regularization in regularizations:
+            self._factorise(0, rng)
+            surprise = calibrate(self.scores(*examples)).surprise
+            if surprise >= least:
+                break  # it falls, then rises
+            best, least = self.regularization, surprise
+        self.regularization = best
+
+    def _factorise(self, fold: int, rng: np.random.Generator) -> None:
+        """Fill in the items of a fold, from the interactions of all others, and its users."""
+        own, others = np.flatnonzero(self._folds == fold), self._history[np.flatnonzero(self._folds != fold)]
+        people, items = (
+            rng.standard_normal((n, self._items.shape[2])) / self._items.shape[2] for n in others.shape
+        )
+        of_items = others.T.tocsr()
+        for _ in range(self._n_iterations):
+            for rows, matrix, fixed in ((people, others, items), (items, of_items, people)):
                 self._workers.run(
-                    improve_ridge, len(rows), matrix.indptr, matrix.indices, others,
-                    _gram(others, regularization), confidence, rows, min_share=16,
+                    improve_ridge, len(rows), matrix.indptr, matrix.indices, fixed,
+                    self._gram(fixed), self._confidence, rows, min_share=16,
                 )  # fmt: skip
-        return items
+        self._items[fold] = items
+        self._workers.run(
+            leave_one_out_ridge, len(own), own, self._history.indptr, self._history.indices, items,
+            self._gram(items), self._confidence, self._people, self._own_scores, min_share=16,
+        )  # fmt: skip
+
+    def _gram(self, factors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        gram = factors.T @ factors
+        gram[np.diag_indices_from(gram)] += self.regularization
+        return gram
 
     def scores(self, user_rows: Rows, item_rows: Rows) -> npt.NDArray[np.float32]:
         """Score by ``⟨user, item⟩``, the positive as if the user did not have it."""
@@ -110,9 +128,3 @@ class AlsTeacher:
         )  # fmt: skip
         out[:, 0] = self._own_scores[entries_of(self._keys, self._items.shape[1], user_rows, item_rows[:, 0])]
         return out
-
-
-def _gram(factors: npt.NDArray[np.float64], regularization: float) -> npt.NDArray[np.float64]:
-    gram = factors.T @ factors
-    gram[np.diag_indices_from(gram)] += regularization
-    return gram

@@ -6,12 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from sparserec_np.calibration import calibrate, sample_examples
+from sparserec_np.calibration import calibrate
 from sparserec_np.exploration.singular import singular_items
 from sparserec_np.kernels.teaching import score_pairs
 from sparserec_np.kernels.workers import Workers
-from sparserec_np.sampling import NegativeSampler
-from sparserec_np.teachers.teacher import N_NEGATIVES, Rows, deal_folds, ones_like
+from sparserec_np.teachers.teacher import Rows, deal_folds, examples_of_fold, ones_like
 
 
 class SpectralTeacher:
@@ -100,14 +99,7 @@ class SpectralTeacher:
         self, user_items: sparse.csr_array, ranks: tuple[int, ...], rng: np.random.Generator
     ) -> None:
         """Find the number of vectors that makes the positives of the first fold likeliest."""
-        sampler = NegativeSampler(user_items, 0.0, int(rng.integers(2**63)), self._workers)
-        lengths = np.diff(user_items.indptr)
-        kept = np.repeat(self._folds == 0, lengths)
-        indptr = np.append(0, np.cumsum(np.where(self._folds == 0, lengths, 0)))
-        first = sparse.csr_array(
-            (user_items.data[kept], user_items.indices[kept], indptr), shape=user_items.shape
-        )
-        examples = sample_examples(first, sampler, N_NEGATIVES, rng)
+        examples = examples_of_fold(user_items, self._folds, 0, rng, self._workers)
         best, least = self.rank, np.inf
         for rank in sorted({min(rank, self.rank) for rank in ranks}):
             self.rank = rank

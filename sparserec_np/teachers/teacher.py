@@ -9,6 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from sparserec_np.calibration import sample_examples
+from sparserec_np.kernels.workers import Workers
+from sparserec_np.sampling import NegativeSampler
+
 #: Negatives of each example by which a teacher chooses its constants.
 N_NEGATIVES = 32
 
@@ -45,6 +49,24 @@ MakeTeacher = Callable[..., Teacher]
 def deal_folds(n_users: int, n_folds: int, rng: np.random.Generator) -> npt.NDArray[np.int32]:
     """Deal the users into folds of equal size at random; returns the fold of each, (n_users,)."""
     return rng.permutation(n_users).astype(np.int32) % n_folds
+
+
+def examples_of_fold(
+    user_items: sparse.csr_array,
+    folds: npt.NDArray[np.int32],
+    fold: int,
+    rng: np.random.Generator,
+    workers: Workers,
+) -> tuple[Rows, Rows]:
+    """Draw examples of one fold's users to choose constants by: ``users`` (n,), ``items`` (n, 1 + m)."""
+    sampler = NegativeSampler(user_items, 0.0, int(rng.integers(2**63)), workers)
+    lengths, own = np.diff(user_items.indptr), folds == fold
+    kept = np.repeat(own, lengths)
+    indptr = np.append(0, np.cumsum(np.where(own, lengths, 0)))
+    theirs = sparse.csr_array(
+        (user_items.data[kept], user_items.indices[kept], indptr), shape=user_items.shape
+    )
+    return sample_examples(theirs, sampler, N_NEGATIVES, rng)
 
 
 def ones_like(user_items: sparse.csr_array, dtype: Any) -> sparse.csr_array:
