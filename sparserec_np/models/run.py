@@ -19,6 +19,7 @@ from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import Loss
 from sparserec_np.models.fitting import Outcome, Record, Validation, build_trainer, initial_tables, run_epochs
 from sparserec_np.models.teaching import make_distillation
+from sparserec_np.scorers import Scorer
 from sparserec_np.tables import SparseTable
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Run:
         self.settings: dict[str, Any] = dict(estimator.settings_)
         self.baseline: Record = {}
         self._train, self._held_out = self._split(split_seed)
+        self._scorer = estimator._scorer(self._train)
 
     def run(self) -> Outcome:
         """Train, with validation where that is asked for; returns the final tables and how they did."""
@@ -87,9 +89,10 @@ class Run:
         if outcome.items is not None:
             return outcome
         # All that was held out is to be learnt, too, for as many epochs; the parts are not needed any more.
-        del self._train, self._held_out
+        del self._train, self._held_out, self._scorer
         distillation = self._distillation(self._data, self._refit_seed)
-        refitted = self._train_once(self._data, None, self._refit_seed, outcome.epoch, distillation)
+        scorer = self._estimator._scorer(self._data)
+        refitted = self._train_once(self._data, None, scorer, self._refit_seed, outcome.epoch, distillation)
         refitted.validation = outcome.validation
         return refitted
 
@@ -128,6 +131,7 @@ class Run:
             outcome = self._train_once(
                 self._train,
                 self._held_out,
+                self._scorer,
                 self._train_seed,
                 self.settings["epochs"],
                 distillation,
@@ -160,8 +164,7 @@ class Run:
 
         The best start is returned, too, unless the tables are so large that two of them at once are too many.
         """
-        estimator, train = self._estimator, self._train
-        scorer = estimator._scorer(train)
+        estimator, train, scorer = self._estimator, self._train, self._scorer
         vectors = self._decompose()
 
         def tried(width: int) -> tuple[float, int, Start | None]:
@@ -188,8 +191,8 @@ class Run:
 
     def _start(self, settings: dict[str, Any], vectors: Vectors | None) -> Start:
         """Make the tables that training starts from, the same each time."""
-        rng, scorer = np.random.default_rng(self._train_seed), self._estimator._scorer(self._train)
-        return initial_tables(settings, self._train.user_items, rng, self._workers, scorer, vectors)
+        rng = np.random.default_rng(self._train_seed)
+        return initial_tables(settings, self._train.user_items, rng, self._workers, self._scorer, vectors)
 
     # ---- training -------------------------------------------------------------------------------------
 
@@ -200,6 +203,7 @@ class Run:
         self,
         train: Interactions,
         held_out: Interactions | None,
+        scorer: Scorer,
         seed: np.random.SeedSequence,
         stop_at: int,
         distillation: Distillation | None,
@@ -207,7 +211,6 @@ class Run:
     ) -> Outcome:
         """Train once, with validation where there is a hold-out."""
         estimator, settings, workers = self._estimator, self.settings, self._workers
-        scorer = estimator._scorer(train)
         trainer = build_trainer(
             settings,
             self._loss,
