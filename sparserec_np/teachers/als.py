@@ -10,7 +10,7 @@ from sparserec_np.calibration import calibrate
 from sparserec_np.kernels.teaching import improve_ridge, leave_one_out_ridge, score_pairs
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.scorers import entries_of, entry_keys
-from sparserec_np.teachers.teacher import Rows, deal_folds, examples_of_fold, ones_like
+from sparserec_np.teachers.teacher import Rows, deal_folds, examples_of_fold, likeliest, ones_like
 
 
 class AlsTeacher:
@@ -80,20 +80,22 @@ class AlsTeacher:
         # With more BLAS threads the last bits would depend on their number.
         with threadpool_limits(1):
             self._choose_regularization(regularizations, rng)
-            for fold in range(n_folds):
+            for fold in range(1, n_folds):
                 self._factorise(fold, rng)
 
     def _choose_regularization(self, regularizations: tuple[float, ...], rng: np.random.Generator) -> None:
-        """Find the penalty that makes the positives of the first fold likeliest."""
+        """Factorise the first fold with the penalty that makes its positives likeliest."""
         examples = examples_of_fold(self._history, self._folds, 0, rng, self._workers)
-        best, least = regularizations[0], np.inf
-        for self.regularization in regularizations:
+
+        def surprise(regularization: float) -> float:
+            self.regularization = regularization
             self._factorise(0, rng)
-            surprise = calibrate(self.scores(*examples)).surprise
-            if surprise >= least:
-                break  # it falls, then rises
-            best, least = self.regularization, surprise
-        self.regularization = best
+            return calibrate(self.scores(*examples)).surprise
+
+        best = likeliest(regularizations, surprise)
+        if self.regularization != best:
+            self.regularization = best
+            self._factorise(0, rng)
 
     def _factorise(self, fold: int, rng: np.random.Generator) -> None:
         """Fill in the items of a fold, from the interactions of all others, and its users."""

@@ -11,7 +11,7 @@ from sparserec_np.errors import SettingError
 from sparserec_np.kernels.teaching import history_forms, sum_over_history
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.sampling import NegativeSampler
-from sparserec_np.teachers.teacher import N_NEGATIVES, Rows, ones_like
+from sparserec_np.teachers.teacher import N_NEGATIVES, Rows, likeliest, ones_like
 
 EASE_LIMIT = 10_000
 """Items of the largest catalogue that `EaseTeacher` takes: of each pair it keeps a float32, 400 MB in
@@ -75,13 +75,12 @@ class EaseTeacher:
         gram = (ones.T @ ones).toarray()
         sampler = NegativeSampler(user_items, 0.0, int(rng.integers(2**63)), workers)
         examples = sample_examples(user_items, sampler, N_NEGATIVES, rng)
-        best, least = regularizations[0], np.inf
-        for regularization in regularizations:
+
+        def surprise(regularization: float) -> float:
             self._solve(gram, regularization)
-            surprise = calibrate(self.scores(*examples)).surprise
-            if surprise >= least:
-                break  # it falls, then rises
-            best, least = regularization, surprise
+            return calibrate(self.scores(*examples)).surprise
+
+        best = likeliest(regularizations, surprise)
         if self.regularization != best:
             self._solve(gram, best)
 

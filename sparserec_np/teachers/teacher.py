@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -67,6 +67,20 @@ def examples_of_fold(
         (user_items.data[kept], user_items.indices[kept], indptr), shape=user_items.shape
     )
     return sample_examples(theirs, sampler, N_NEGATIVES, rng)
+
+
+def likeliest(constants: Sequence[float], surprise: Callable[[float], float]) -> float:
+    """Choose the one of ascending ``constants`` under which positives surprise least.
+
+    ``surprise`` falls, then rises with them; beyond the first that makes it rise none is tried.
+    """
+    best, least = constants[0], np.inf
+    for constant in constants:
+        found = surprise(constant)
+        if found >= least:
+            break
+        best, least = constant, found
+    return best
 
 
 def ones_like(user_items: sparse.csr_array, dtype: Any) -> sparse.csr_array:
