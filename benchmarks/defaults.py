@@ -26,7 +26,7 @@ from unittest import mock
 
 from common import markdown, write_json
 from datasets import NAMES, train_and_test
-from results import Results
+from results import Record, Results, mean_at
 
 from sparserec_np import Interactions
 from sparserec_np.exploration import masks, nmf, singular
@@ -110,7 +110,7 @@ def changed(name: str, value: Any) -> Iterator[dict[str, Any]]:
         yield value if isinstance(value, dict) else {name: value}
 
 
-def measure(model: str, data: Interactions, name: str, value: Any, seed: int) -> dict[str, Any]:
+def measure(model: str, data: Interactions, name: str, value: Any, seed: int) -> Record:
     """Fit with one thing changed."""
     with changed(name, value) as settings:
         start = time.perf_counter()
@@ -119,12 +119,7 @@ def measure(model: str, data: Interactions, name: str, value: Any, seed: int) ->
     return {**fitted.validation_, "epochs": fitted.n_epochs_, "seconds": seconds}
 
 
-def mean(runs: list[dict[str, Any]], key: str) -> float:
-    """Take the mean of what the seeds' runs have under a key."""
-    return statistics.fmean(run[key] for run in runs)
-
-
-def difference(runs: list[dict[str, Any]], of_default: list[dict[str, Any]]) -> str:
+def difference(runs: list[Record], of_default: list[Record]) -> str:
     """Tell by how much runs rank better than the default's of the same seeds, and how sure that is."""
     gains = [100 * (a["ndcg@20"] / b["ndcg@20"] - 1) for a, b in zip(runs, of_default, strict=True)]
     error = f" ± {statistics.stdev(gains) / math.sqrt(len(gains)):.2f}" if len(gains) > 1 else ""
@@ -168,15 +163,15 @@ def main() -> None:
                 if args.only is None or name in args.only:
                     tries += [(name, value) for value in values]
             rows: list[tuple[str, ...]] = []
-            of_default: list[dict[str, Any]] = []
+            of_default: list[Record] = []
             for name, value in tries:
                 runs = [measure(model, data, name, value, seed) for seed in range(args.seeds)]
                 of_default = of_default or runs
                 results[f"{data_name} {model} {name} {value}"] = runs
                 star = " *" if is_default(name, value, defaults) else ""
-                rows.append((name, f"{value}{star}", f"{mean(runs, 'ndcg@20'):.4f}",
-                             difference(runs, of_default), f"{mean(runs, 'epochs'):.0f}",
-                             f"{mean(runs, 'seconds'):.0f}"))  # fmt: skip
+                rows.append((name, f"{value}{star}", f"{mean_at(runs, 'ndcg@20'):.4f}",
+                             difference(runs, of_default), f"{mean_at(runs, 'epochs'):.0f}",
+                             f"{mean_at(runs, 'seconds'):.0f}"))  # fmt: skip
                 print(f"{model} · {' · '.join(rows[-1])}", flush=True)
             header = (model, "value", "NDCG@20", "against the default", "epochs", "seconds")
             print("\n" + markdown(header, rows) + "\n", flush=True)

@@ -6,11 +6,10 @@ import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from methods import DENSITIES, METHODS, Method
 from plot import Point, draw
-from results import Record
+from results import Record, mean_at, values_at
 
 ROOT = Path(__file__).resolve().parents[1]
 START, END = "<!-- quality.py writes from here -->", "<!-- to here -->"
@@ -97,14 +96,14 @@ def gowalla_table(runs: Mapping[str, Sequence[Record]]) -> str:
         rows.append(
             (
                 method.label + few,
-                f"{_mean(records, 'nnz'):,.0f}",
-                f"{_mean(records, 'stored', 'float32', 'bytes') / 1e6:.2f}",
+                f"{mean_at(records, 'nnz'):,.0f}",
+                f"{mean_at(records, 'stored', 'float32', 'bytes') / 1e6:.2f}",
                 _megabytes_of_int8(records),
                 _spread(records, "recall@20"),
                 _spread(records, "ndcg@20"),
                 _spread(records, "ndcg@20", "int8") if "int8" in records[0]["stored"] else "",
-                _duration(_mean(records, "seconds")),
-                f"{_mean(records, 'peak_bytes') / 1e6:.0f}",
+                _duration(mean_at(records, "seconds")),
+                f"{mean_at(records, 'peak_bytes') / 1e6:.0f}",
             )
         )
     for name, (recall, ndcg) in PUBLISHED.items():
@@ -145,7 +144,7 @@ def points(runs: Sequence[Record]) -> list[Point]:
     for name, records in _by_method(runs, "gowalla").items():
         method: Method = METHODS[name]
         places = [
-            (_mean(records, "stored", precision, "bytes"), _mean(records, "stored", precision, "ndcg@20"))
+            (mean_at(records, "stored", precision, "bytes"), mean_at(records, "stored", precision, "ndcg@20"))
             for precision in ("float32", "int8")
             if precision in records[0]["stored"]
         ]
@@ -169,23 +168,12 @@ def _by_method(runs: Sequence[Record], data: str) -> dict[str, list[Record]]:
     }
 
 
-def _values(records: Sequence[Record], *path: str) -> list[float]:
-    values: list[Any] = list(records)
-    for name in path:
-        values = [value[name] for value in values]
-    return values
-
-
-def _mean(records: Sequence[Record], *path: str) -> float:
-    return statistics.fmean(_values(records, *path))
-
-
 def _ndcg(records: Sequence[Record]) -> float:
-    return _mean(records, "stored", "float32", "ndcg@20")
+    return mean_at(records, "stored", "float32", "ndcg@20")
 
 
 def _spread(records: Sequence[Record], metric: str, precision: str = "float32") -> str:
-    values = _values(records, "stored", precision, metric)
+    values = values_at(records, "stored", precision, metric)
     mean = f"{statistics.fmean(values):.4f}"
     return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.4f}"
 
@@ -193,7 +181,7 @@ def _spread(records: Sequence[Record], metric: str, precision: str = "float32") 
 def _megabytes_of_int8(records: Sequence[Record]) -> str:
     if "int8" not in records[0]["stored"]:
         return ""
-    return f"{_mean(records, 'stored', 'int8', 'bytes') / 1e6:.2f}"
+    return f"{mean_at(records, 'stored', 'int8', 'bytes') / 1e6:.2f}"
 
 
 def _duration(seconds: float) -> str:

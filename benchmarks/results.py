@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,19 @@ class Results:
         unfinished.write_text("{\n" + ",\n".join(lines) + "\n}\n")
         os.replace(unfinished, self._path)
         return record
+
+
+def values_at(records: Sequence[Record], *path: str) -> list[float]:
+    """Return what each record has at a path of keys."""
+    values: list[Any] = list(records)
+    for name in path:
+        values = [value[name] for value in values]
+    return values
+
+
+def mean_at(records: Sequence[Record], *path: str) -> float:
+    """Return the mean of `values_at`."""
+    return statistics.fmean(values_at(records, *path))
 
 
 def _key(record: Record) -> tuple[str, str, int]:
