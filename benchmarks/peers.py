@@ -18,6 +18,10 @@ from sparserec_np.exploration import largest
 _BLOCK = 2048
 
 
+class DivergedError(Exception):
+    """A peer's training did not end in finite numbers."""
+
+
 def most_popular(user_items: Any, seed: int) -> Popularity:
     """Rank items by how many users have them."""
     return Popularity(np.bincount(user_items.indices, minlength=user_items.shape[1]))
@@ -91,8 +95,7 @@ def implicit_als(
             random_state=seed,
             num_threads=n_jobs,
         )
-        model.fit(sparse.csr_matrix(user_items), show_progress=False)
-    return DenseFactors(model.user_factors, model.item_factors)
+        return _fit_implicit(model, user_items)
 
 
 def implicit_bpr(
@@ -117,5 +120,14 @@ def implicit_bpr(
             random_state=seed,
             num_threads=n_jobs,
         )
+        return _fit_implicit(model, user_items)
+
+
+def _fit_implicit(model: Any, user_items: Any) -> DenseFactors:
+    from implicit.recommender_base import ModelFitError
+
+    try:
         model.fit(sparse.csr_matrix(user_items), show_progress=False)
+    except ModelFitError as error:
+        raise DivergedError(f"implicit: {error}") from error
     return DenseFactors(model.user_factors, model.item_factors)

@@ -25,6 +25,7 @@ import report
 from common import in_fresh_process, peak_bytes
 from datasets import NAMES, train_and_test, validation_split
 from methods import METHODS, Method, settings_on
+from peers import DivergedError
 from results import Record, Results
 from tuning import climb
 
@@ -53,8 +54,12 @@ def tune(data: str, name: str, seed: int) -> Record:
     method = METHODS[name]
 
     def goodness(tuned: dict[str, float]) -> float:
-        fitted = method.fit(train, seed, **method.settings, **tuned)
-        found = fitted.evaluate("float32", train.user_items, held_out.user_items)["ndcg@20"]
+        try:
+            fitted = method.fit(train, seed, **method.settings, **tuned)
+        except DivergedError:
+            found = 0.0  # no settings are worse
+        else:
+            found = fitted.evaluate("float32", train.user_items, held_out.user_items)["ndcg@20"]
         print("   ", *(f"{k} {v:g}," for k, v in tuned.items()), f"{found:.4f}", file=sys.stderr, flush=True)
         return found
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import peers
 import pytest
@@ -68,6 +70,29 @@ def test_implicit_factors_rank_and_shrink(parts):
     assert bpr.nnz == 9 * n_rows
     popular = ndcg(peers.most_popular(parts[0].user_items, 0), parts)
     assert min(ndcg(als, parts), ndcg(bpr, parts)) > popular
+
+
+def test_settings_under_which_a_peer_diverges_are_the_worst_in_tuning(parts, monkeypatch):
+    pytest.importorskip("implicit")
+    train, _ = parts
+    with pytest.raises(peers.DivergedError, match="implicit: NaN"):
+        peers.implicit_bpr(train.user_items, 0, learning_rate=1e30, regularization=0.01, factors=8)
+
+    tried = []
+
+    def fit(train, seed, *, learning_rate, **settings):
+        tried.append(learning_rate)
+        if learning_rate > 0.5:
+            raise peers.DivergedError
+        return peers.most_popular(train.user_items, seed)
+
+    method = replace(METHODS["implicit-bpr"], fit=fit, tune={"learning_rate": 0.5}, factors=(2,))
+    monkeypatch.setitem(METHODS, "implicit-bpr", method)
+    monkeypatch.setattr(quality, "train_and_test", lambda data, seed: (train, None))
+    found = quality.tune("synthetic", "implicit-bpr", 0)
+    assert max(tried) == 1
+    assert found["best"] == {"learning_rate": 0.5}
+    assert found["ndcg@20"] > 0
 
 
 def test_tuned_on_the_validation_split_and_once(parts, tmp_path, monkeypatch):
