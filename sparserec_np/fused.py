@@ -7,7 +7,6 @@ pass has all that is needed of a row when it is there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,100 +14,122 @@ import numpy.typing as npt
 
 from sparserec_np.autograd.pairing import ends_of
 from sparserec_np.autograd.sparse import touched_rows
-from sparserec_np.kernels.bpr import move_owners, move_partners
+from sparserec_np.kernels.bpr import run_steps
 from sparserec_np.kernels.grouping import group_partners, lay_out_ascending, lay_out_runs
+from sparserec_np.kernels.sharing import new_counts
 from sparserec_np.optim import Optimizer
 from sparserec_np.tables import SparseTable, unsigned
 
 Rows = npt.NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
-class BprBatch:
-    """Examples, and what of them follows from the rows' numbers and from where these are stored.
+# Examples of several batches that are worth another thread.
+_SHARE = 256
+
+
+class BprBatches:
+    """Batches of examples, and what of them follows from the rows' numbers and from where these are stored.
+
+    All arrays have a row for each batch, as long as the largest one may need.
 
     Parameters
     ----------
-    partners : uint32 array (batch, 2)
+    n_batches, batch_size : int
+        Room for so many batches, of not more examples each.
+    left, right : SparseTable
+        Tables of the same width. What is laid out is good until the pattern of one changes.
+
+    Attributes
+    ----------
+    sizes : int64 array (n_batches, 3)
+        Examples of each batch, and the rows of the left and of the right table that occur in it.
+    partners : uint32 array (n_batches, batch_size, 2)
         For each example the positive, then its negative: rows of the right table.
-    left_rows : int64 array (n_left,)
+    left_rows : int64 array (n_batches, ≤ batch_size)
         The rows of the left table that occur, ascending.
-    left_offsets : int64 array (n_left + 1,)
-        ``left_rows[t]`` has the examples ``left_offsets[t]`` to ``left_offsets[t + 1]``.
-    left_starts : int64 array (n_left + 1,)
+    left_offsets : int64 array
+        ``left_rows[b, t]`` has the examples ``left_offsets[b, t]`` to ``left_offsets[b, t + 1]``.
+    left_starts : int64 array
         Where the stored entries of each begin when they lie one after the other.
     right_rows, right_offsets : int64 arrays
         The same for the right table and its pairs: example ``e`` has the pairs ``2 e`` and ``2 e + 1``.
-    pairs, owners : uint32 arrays (2 batch,)
+    pairs, owners : uint32 arrays (n_batches, 2 batch_size)
         The pairs by their row of the right table, and for each of these ``t`` of its row of the left one.
-    run_starts : int64 array (2 batch + 1,)
+    run_starts : int64 array (n_batches, 2 batch_size + 1)
         Where the stored entries of each pair's row begin when they lie one after the other.
     """
 
-    partners: Rows
-    left_rows: Rows
-    left_offsets: Rows
-    left_starts: Rows
-    right_rows: Rows
-    right_offsets: Rows
-    pairs: Rows
-    owners: Rows
-    run_starts: Rows
+    def __init__(self, n_batches: int, batch_size: int, left: SparseTable, right: SparseTable) -> None:
+        self._left, self._right = left, right
+        n_pairs = 2 * batch_size
 
-    @classmethod
-    def of(cls, left: SparseTable, right: SparseTable, rows: Rows, partners: Rows) -> BprBatch:
-        """Lay a batch out, in the calling thread alone; good until a table's pattern changes.
+        def room(*shape: int, dtype: Any = np.int64) -> npt.NDArray[Any]:
+            return np.empty((n_batches, *shape), dtype=dtype)
+
+        self.sizes = np.zeros((n_batches, 3), dtype=np.int64)
+        self.partners = room(batch_size, 2, dtype=np.uint32)
+        self.left_rows, self.left_offsets, self.left_starts = (room(batch_size + 1) for _ in range(3))
+        n_right = min(n_pairs, right.n_rows)
+        self.right_rows, self.right_offsets = room(n_right), room(n_right + 1)
+        self.pairs, self.owners = (room(n_pairs, dtype=np.uint32) for _ in range(2))
+        self.run_starts = room(n_pairs + 1)
+
+    def lay_out(self, b: int, rows: Rows, partners: Rows) -> None:
+        """Lay batch ``b`` out, in the calling thread alone.
 
         Parameters
         ----------
-        left, right : SparseTable
-            Tables of the same width.
+        b : int
         rows : int array (batch,)
-            Rows of ``left``, ascending.
+            Rows of the left table, ascending.
         partners : int array (batch, 2)
-            Rows of ``right``: for each of ``rows`` the positive, then its negative.
+            Rows of the right one: for each of ``rows`` the positive, then its negative.
         """
-        touched, owners_of = np.empty(len(rows), dtype=np.int64), np.empty(len(rows), dtype=np.uint32)
-        offsets, starts = (np.empty(len(rows) + 1, dtype=np.int64) for _ in range(2))
-        n = lay_out_ascending(unsigned(rows), unsigned(left.indptr), touched, offsets, owners_of, starts)
+        owners_of = np.empty(len(rows), dtype=np.uint32)
+        n_left = lay_out_ascending(
+            unsigned(rows), unsigned(self._left.indptr), self.left_rows[b], self.left_offsets[b], owners_of,
+            self.left_starts[b],
+        )  # fmt: skip
+        numbers, places = unsigned(partners), np.zeros(self._right.n_rows, dtype=np.int32)
+        touched = touched_rows(numbers.reshape(-1), places)
+        offsets = self.right_offsets[b, : len(touched) + 1]
+        offsets[:] = ends_of(places[touched])
+        group_partners(owners_of, numbers, touched, offsets, places, self.pairs[b], self.owners[b])
+        lay_out_runs(numbers.reshape(-1), unsigned(self._right.indptr), self.run_starts[b])
+        self.partners[b, : len(rows)] = numbers
+        self.right_rows[b, : len(touched)] = touched
+        self.sizes[b] = len(rows), n_left, len(touched)
 
-        numbers, places = unsigned(partners), np.zeros(right.n_rows, dtype=np.int32)
-        right_rows = touched_rows(numbers.reshape(-1), places)
-        right_offsets = ends_of(places[right_rows])
-        pairs, owners = (np.empty(partners.size, dtype=np.uint32) for _ in range(2))
-        group_partners(owners_of, numbers, right_rows, right_offsets, places, pairs, owners)
-        run_starts = np.empty(partners.size + 1, dtype=np.int64)
-        lay_out_runs(numbers.reshape(-1), unsigned(right.indptr), run_starts)
-        left_of = touched[:n], offsets[: n + 1], starts[: n + 1]
-        return cls(numbers, *left_of, right_rows, right_offsets, pairs, owners, run_starts)
 
+def bpr_steps(batches: BprBatches, left: Optimizer, right: Optimizer) -> list[float]:
+    """Move two tables, float32, down the gradients of the loss ``bpr`` of the dot products of batches.
 
-def bpr_step(batch: BprBatch, left: Optimizer, right: Optimizer) -> float:
-    """Move two tables, float32, down the gradients of the loss ``bpr`` of the dot products of a batch.
-
-    As in the tape's backward pass, the gradients of probe rows are added to the accumulators.
+    One after the other; the tables are those that the batches were laid out for. As in the tape's backward
+    pass, the gradients of probe rows are added to the accumulators.
 
     Returns
     -------
-    float
-        The loss before, summed over the examples.
+    list of float
+        The loss of each batch before its step, summed over the examples.
     """
     users, items = left.parameter, right.parameter
     a, b = users.table, items.table
+    sizes, (n_batches, batch_size, _) = batches.sizes, batches.partners.shape
     # What is needed of a row after it has moved is kept aside. And few rows have several pairs in a batch: it
     # is cheaper to write down what each pair finds in its row of the left table and to add that up than to
     # look at these rows again.
-    old = np.empty(batch.left_starts[-1], a.arrays[1].dtype), np.empty(batch.left_starts[-1], a.data.dtype)
-    runs = np.empty(batch.run_starts[-1], dtype=b.data.dtype)
-    pushes, losses = (np.empty(len(batch.partners), dtype=np.float32) for _ in range(2))
-    users.workers.run_cuts(
-        move_owners, users.cuts(batch.left_offsets), batch.left_rows, batch.left_offsets, batch.partners,
-        batch.run_starts, *a.arrays, *b.arrays, pushes, losses, batch.left_starts, *old, runs,
-        users.slots, users.accumulators, left.l2, left.rule,
-    )  # fmt: skip
+    numbers = np.arange(n_batches)
+    n_old = batches.left_starts[numbers, sizes[:, 1]].max()
+    old = np.empty(n_old, a.arrays[1].dtype), np.empty(n_old, a.data.dtype)
+    runs = np.empty(batches.run_starts[numbers, 2 * sizes[:, 0]].max(), dtype=b.data.dtype)
+    losses = np.empty((n_batches, batch_size), dtype=np.float32)
+    pushes = np.empty(batch_size, dtype=np.float32)
+    n_threads = max(1, min(items.workers.n_jobs, int(sizes[:, 0].sum()) // _SHARE))
     items.workers.run_cuts(
-        move_partners, items.cuts(batch.right_offsets), batch.right_rows, batch.right_offsets, batch.pairs,
-        batch.owners, batch.run_starts, runs, batch.left_starts, *old, pushes, unsigned(b.indptr), b.data,
+        run_steps, range(n_threads + 1), new_counts(2 * n_batches, n_threads), sizes, batches.partners,
+        batches.left_rows, batches.left_offsets, batches.left_starts, batches.right_rows,
+        batches.right_offsets, batches.pairs, batches.owners, batches.run_starts, *a.arrays, *b.arrays,
+        pushes, losses, *old, runs, users.slots, users.accumulators, left.l2, left.rule,
         items.slots, items.accumulators, right.l2, right.rule,
     )  # fmt: skip
-    return float(losses.sum())
+    return [float(lost[:n].sum()) for lost, n in zip(losses, sizes[:, 0], strict=True)]

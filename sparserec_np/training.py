@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +12,7 @@ from scipy import sparse
 from sparserec_np.autograd import Parameter, Tape
 from sparserec_np.distillation import Distillation
 from sparserec_np.exploration import CosineSchedule, draw_probes, replace
-from sparserec_np.fused import BprBatch, bpr_step
+from sparserec_np.fused import BprBatches, bpr_steps
 from sparserec_np.kernels.draws import take_examples
 from sparserec_np.losses import Loss, bpr, softmax
 from sparserec_np.optim import Optimizer
@@ -27,6 +26,9 @@ Examples = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
 
 # Numbers that the accumulators of a table may have even where fewer entries are stored.
 _PROBE_NUMBERS = 1 << 22
+
+# Batches for each thread that are made ready, and then gone through, at a time where one kernel does a step.
+_FUSED_AT_ONCE = 2
 
 
 @dataclass
@@ -139,37 +141,34 @@ class Trainer:
         """Go through all interactions once, in a new random order; returns the mean loss."""
         batches = self.scorer.batches(self._lengths, self.batch_size, self.neighbours, self.rng)
         loss, done = 0.0, 0
+        most = self.items.parameter.workers.n_jobs * (_FUSED_AT_ONCE if self._is_bpr_of_dots else 1)
         while done < len(batches):
-            # What a batch consists of depends on no value in the tables: every thread gets one ready by
-            # itself. But an exploration changes where rows are stored.
-            most, n = min(self.items.parameter.workers.n_jobs, len(batches) - done), 1
-            while n < most and not self._explores_at(self.step + n):
+            # What a batch consists of depends on no value in the tables: several are made ready at a time.
+            # But an exploration changes where rows are stored, and which rows are probes.
+            if self._gathers_from(self.step + 1):
+                self._draw_probes()
+            n = 1
+            while n < min(most, len(batches) - done) and not self._changes_rows_after(self.step + n):
                 n += 1
-            loss += sum(map(self._run_step, self._prepare(batches, range(done, done + n))))
+            firsts = [self.sampler.reserve(self.batch_size * self.negatives) for _ in range(n)]
+            run = self._run_fused if self._is_bpr_of_dots else self._run_by_tape
+            loss += run(batches, range(done, done + n), firsts)
+            self.step += n
             done += n
+            if self._explores_at(self.step):
+                self._explore()
         return loss / max(1, self.n_examples)
 
     def _explores_at(self, step: int) -> bool:
+        """Whether the tables' patterns change after a step."""
         return self.grow_by != "none" and self.schedule.is_due(step)
 
-    def _prepare(self, batches: Batches, numbers: range) -> Iterator[Examples | BprBatch]:
-        """Make some batches ready, each in one thread."""
-        per_batch = self.batch_size * self.negatives
-        firsts = [self.sampler.reserve(per_batch) for _ in numbers]
-        prepared: dict[int, Examples | BprBatch] = {}
-        users, items = self.tables
+    def _gathers_from(self, step: int) -> bool:
+        """Whether the steps that growing goes by begin with this one."""
+        return self._explores_at(step + self._n_gathered - 1)
 
-        def prepare(start: int, stop: int) -> None:
-            for i in range(start, stop):
-                examples = self._examples_of(batches[numbers[i]], firsts[i])
-                if self._is_bpr_of_dots and users is not None:
-                    prepared[i] = BprBatch.of(users, items, *examples[:2])
-                else:
-                    prepared[i] = examples
-
-        self.items.parameter.workers.run(prepare, len(numbers), min_share=1)
-        for i in range(len(numbers)):
-            yield prepared.pop(i)
+    def _changes_rows_after(self, step: int) -> bool:
+        return self._explores_at(step) or self._gathers_from(step + 1)
 
     def _examples_of(self, batch: npt.NDArray[Any], first_draw: int) -> Examples:
         """Take the examples with these ascending numbers, and draw their negatives."""
@@ -181,27 +180,43 @@ class Trainer:
             self.sampler.fill(users, items, first_draw)
         return users, items, weights
 
-    def _run_step(self, batch: Examples | BprBatch) -> float:
-        """One batch; returns its summed loss."""
-        self.step += 1
-        if self._explores_at(self.step + self._n_gathered - 1):
-            self._draw_probes()
-        if isinstance(batch, BprBatch):
-            loss = bpr_step(batch, *(side.optimizer for side in self.sides))
-        else:
-            loss = self._follow_tape(*batch)
-        if self._explores_at(self.step):
-            release_memory()
-            share = self.schedule.share(self.step)
-            replaced: list[int] = []
+    def _run_fused(self, batches: Batches, numbers: range, firsts: list[int]) -> float:
+        """Move the tables by some batches of BPR; returns their summed loss."""
+        assert self.users is not None
+        tables = self.users.parameter.table, self.items.parameter.table
+        prepared = BprBatches(len(numbers), self.batch_size, *tables)
 
-            def explore(start: int, stop: int) -> None:
-                replaced.extend(side.explore(share) for side in self.sides[start:stop])
+        def prepare(start: int, stop: int) -> None:
+            for i in range(start, stop):
+                users, items, _ = self._examples_of(batches[numbers[i]], firsts[i])
+                prepared.lay_out(i, users, items)
 
-            self.items.parameter.workers.run(explore, len(self.sides), min_share=1)
-            self.n_replaced += sum(replaced)
-            self._drop_probes()
-        return loss
+        self.items.parameter.workers.run(prepare, len(numbers), min_share=1)
+        return sum(bpr_steps(prepared, self.users.optimizer, self.items.optimizer))
+
+    def _run_by_tape(self, batches: Batches, numbers: range, firsts: list[int]) -> float:
+        """Move the tables by some batches of any loss; returns their summed loss."""
+        prepared: dict[int, Examples] = {}
+
+        def prepare(start: int, stop: int) -> None:
+            for i in range(start, stop):
+                prepared[i] = self._examples_of(batches[numbers[i]], firsts[i])
+
+        self.items.parameter.workers.run(prepare, len(numbers), min_share=1)
+        return sum(self._follow_tape(*prepared.pop(i)) for i in range(len(numbers)))
+
+    def _explore(self) -> None:
+        """Prune and grow, one table in a thread; the probes have served."""
+        release_memory()
+        share = self.schedule.share(self.step)
+        replaced: list[int] = []
+
+        def explore(start: int, stop: int) -> None:
+            replaced.extend(side.explore(share) for side in self.sides[start:stop])
+
+        self.items.parameter.workers.run(explore, len(self.sides), min_share=1)
+        self.n_replaced += sum(replaced)
+        self._drop_probes()
 
     def _follow_tape(
         self, users: npt.NDArray[Any], items: npt.NDArray[Any], weights: npt.NDArray[Any]

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparserec_np.autograd import Parameter, Tape, dot
-from sparserec_np.fused import BprBatch, bpr_step
+from sparserec_np.fused import BprBatches, bpr_steps
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import bpr
 from sparserec_np.optim import OPTIMIZERS
@@ -34,8 +34,10 @@ def example(seed, n_users, n_items, dim, density, size, workers):
 
 def step(users, items, rows, partners, optimizer="adagrad", n_steps=1):
     optimizers = [OPTIMIZERS[optimizer](side, RATE, L2) for side in (users, items)]
-    batch = BprBatch.of(users.table, items.table, rows, partners)
-    return sum(bpr_step(batch, *optimizers) for _ in range(n_steps)), optimizers
+    batches = BprBatches(n_steps, len(rows), users.table, items.table)
+    for b in range(n_steps):
+        batches.lay_out(b, rows, partners)
+    return sum(bpr_steps(batches, *optimizers)), optimizers
 
 
 @settings(max_examples=40, deadline=None)

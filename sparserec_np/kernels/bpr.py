@@ -14,6 +14,7 @@ from numba import njit
 from sparserec_np.kernels.exponentials import _exp, _log1p_of_share
 from sparserec_np.kernels.loops import short_loop
 from sparserec_np.kernels.prefetch import prefetch, prefetch_entries, prefetch_numbers
+from sparserec_np.kernels.sharing import await_phase, next_portion, portion_done
 from sparserec_np.kernels.updates import move
 
 _u = np.uint64
@@ -56,7 +57,7 @@ def _weight(pair, pushes):
 def move_owners(
     start, stop, touched, offsets, partners, run_starts, a_indptr, a_columns, a_data,
     b_indptr, b_columns, b_data, pushes, losses, old_starts, old_columns, old_data, runs, slots, accumulators,
-    l2, rule,
+    l2, rule, wide, apart, gradient,
 ):  # fmt: skip
     """Loss of the examples of the touched rows of ``A`` in the part, and the update of these rows.
 
@@ -69,15 +70,11 @@ def move_owners(
     """
     start, stop, dim = _u(start), _u(stop), _u(accumulators.shape[1])
     flat, n_pairs, probes = partners.reshape(-1), _u(partners.size), accumulators.reshape(-1)
-    block = max(_LEAST_EXAMPLES, _BLOCK_NUMBERS // dim)
-    # Rows of A, and for each example how its two rows of B are apart, dense: the processor guesses where a
-    # sparse row ends, mostly wrong, and a wrong guess takes as long as a dense row.
-    wide, apart = np.zeros((block, dim), dtype=a_data.dtype), np.empty((block, dim), dtype=a_data.dtype)
-    gradient = np.zeros(dim, dtype=a_data.dtype)
+    block = _u(len(wide))
     t, last = start, _u(offsets[stop])
     for begin in range(_u(offsets[start]), last, block):
         end, first_owner = min(begin + block, last), t
-        apart[:] = 0
+        apart[: end - begin] = 0
         while t < stop and _u(offsets[t]) < end:
             if t + _ROWS_AHEAD < stop:
                 prefetch_entries(a_columns, a_data, _u(a_indptr[_u(touched[t + _ROWS_AHEAD])]))
@@ -144,7 +141,7 @@ def move_owners(
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def move_partners(
     start, stop, touched, offsets, pairs, owners, run_starts, runs, old_starts, old_columns, old_data, pushes,
-    b_indptr, b_data, slots, accumulators, l2, rule,
+    b_indptr, b_data, slots, accumulators, l2, rule, gradient,
 ):  # fmt: skip
     """Update the touched rows of ``B`` in the part by the ``runs`` and ``pushes`` of `move_owners`.
 
@@ -152,7 +149,6 @@ def move_partners(
     tells whose they are, a number ``t`` of `move_owners`; only a probe row needs to look at these.
     """
     start, stop, n_pairs, dim = _u(start), _u(stop), _u(len(pairs)), _u(accumulators.shape[1])
-    gradient = np.zeros(dim, dtype=b_data.dtype)
     # Probe rows are listed and dealt with by themselves: whether one is comes as a surprise, too.
     judged, n_judged = np.empty(stop - start + _1, dtype=np.uint32), _u(0)
     for t in range(start, stop):
@@ -185,3 +181,45 @@ def move_partners(
             for q in range(_u(old_starts[owner]), _u(old_starts[owner + _1])):
                 short_loop()
                 probes[slot + _u(old_columns[q])] += weight * old_data[q]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def run_steps(
+    thread, stop, counts, sizes, partners, left_rows, left_offsets, left_starts, right_rows, right_offsets,
+    pairs, owners, run_starts, a_indptr, a_columns, a_data, b_indptr, b_columns, b_data, pushes, losses,
+    old_columns, old_data, runs, a_slots, a_accumulators, a_l2, a_rule, b_slots, b_accumulators, b_l2, b_rule,
+):  # fmt: skip
+    """Go through the steps of several batches, with all threads that are sent here."""
+    dim = _u(a_accumulators.shape[1])
+    block = max(_LEAST_EXAMPLES, _BLOCK_NUMBERS // dim)
+    # Rows of A, and for each example how its two rows of B are apart, dense: the processor guesses where a
+    # sparse row ends, mostly wrong, and a wrong guess takes as long as a dense row.
+    wide, apart = np.zeros((block, dim), dtype=a_data.dtype), np.empty((block, dim), dtype=a_data.dtype)
+    gradient = np.zeros(dim, dtype=a_data.dtype)
+    for b in range(_u(len(sizes))):
+        n, n_left, n_right = _u(sizes[b, 0]), _u(sizes[b, 1]), _u(sizes[b, 2])
+        rows, offsets, old_starts = left_rows[b], left_offsets[b], left_starts[b]
+        others, starts, lost = partners[b, :n], run_starts[b], losses[b]
+        phase = _u(b + b)
+        first, last = next_portion(counts, phase, thread, n_left)
+        while first < last:
+            move_owners(
+                first, last, rows, offsets, others, starts, a_indptr, a_columns, a_data, b_indptr, b_columns,
+                b_data, pushes, lost, old_starts, old_columns, old_data, runs, a_slots, a_accumulators, a_l2,
+                a_rule, wide, apart, gradient,
+            )  # fmt: skip
+            portion_done(counts, phase, last - first)
+            first, last = next_portion(counts, phase, thread, n_left)
+        await_phase(counts, phase, n_left)
+        phase = _u(b + b + _1)
+        rows, offsets = right_rows[b], right_offsets[b]
+        its_pairs, its_owners = pairs[b, : n + n], owners[b]
+        first, last = next_portion(counts, phase, thread, n_right)
+        while first < last:
+            move_partners(
+                first, last, rows, offsets, its_pairs, its_owners, starts, runs, old_starts, old_columns,
+                old_data, pushes, b_indptr, b_data, b_slots, b_accumulators, b_l2, b_rule, gradient,
+            )  # fmt: skip
+            portion_done(counts, phase, last - first)
+            first, last = next_portion(counts, phase, thread, n_right)
+        await_phase(counts, phase, n_right)
