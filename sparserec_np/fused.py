@@ -45,17 +45,17 @@ class BprBatches:
         Examples of each batch, and the rows of the left and of the right table that occur in it.
     partners : uint32 array (n_batches, batch_size, 2)
         For each example the positive, then its negative: rows of the right table.
-    left_rows : int64 array (n_batches, ≤ batch_size)
+    left_rows : int32 array (n_batches, ≤ batch_size)
         The rows of the left table that occur, ascending.
-    left_offsets : int64 array
+    left_offsets : int32 array
         ``left_rows[b, t]`` has the examples ``left_offsets[b, t]`` to ``left_offsets[b, t + 1]``.
-    left_starts : int64 array
+    left_starts : int32 array
         Where the stored entries of each begin when they lie one after the other.
-    right_rows, right_offsets : int64 arrays
+    right_rows, right_offsets : int32 arrays
         The same for the right table and its pairs: example ``e`` has the pairs ``2 e`` and ``2 e + 1``.
     pairs, owners : uint32 arrays (n_batches, 2 batch_size)
         The pairs by their row of the right table, and for each of these ``t`` of its row of the left one.
-    run_starts : int64 array (n_batches, 2 batch_size + 1)
+    run_starts : int32 array (n_batches, 2 batch_size + 1)
         Where the stored entries of each pair's row begin when they lie one after the other.
     """
 
@@ -63,7 +63,7 @@ class BprBatches:
         self._left, self._right = left, right
         n_pairs = 2 * batch_size
 
-        def room(*shape: int, dtype: Any = np.int64) -> npt.NDArray[Any]:
+        def room(*shape: int, dtype: Any = np.int32) -> npt.NDArray[Any]:
             return np.empty((n_batches, *shape), dtype=dtype)
 
         self.sizes = np.zeros((n_batches, 3), dtype=np.int64)
