@@ -8,7 +8,7 @@ side. Only epochs are timed. All take turns, three epochs each in every round: a
 is slow for a while, and then for all; and an epoch follows on one of the same fit, as it does in a fit. What
 is printed is the median of all. Not counted are, on our side, the compilation of the kernels (an epoch is run
 before) and the start of the tables by the mask, on implicit's its start, and validation, which implicit's
-``fit`` does not have. Exploration is counted: it is part of an epoch. Everybody has the loss BPR with one
+``fit`` does not have. Exploration is counted, and there is one in every epoch. Everybody has the loss BPR with one
 negative. The dense control is the same code with density 1 and without probe rows and exploration, which a
 table without inactive entries has no use for. With ``--synthetic``, or where the data is not there, generated
 interactions of the same shape are used.
@@ -53,10 +53,17 @@ class Ours:
     """Epochs of `SparseBPR`."""
 
     def __init__(
-        self, pairs: sparse.csr_array, dim: int, density: float, workers: Workers, negatives: int = 1
+        self,
+        pairs: sparse.csr_array,
+        dim: int,
+        density: float,
+        epochs: int,
+        workers: Workers,
+        negatives: int = 1,
     ) -> None:
         grow_by = "none" if density == 1 else "accumulated"
-        model = SparseBPR(negatives=negatives, dim=dim, density=density, grow_by=grow_by)
+        # Of twice as many epochs the last quarter, which explores no more, is not come to.
+        model = SparseBPR(negatives=negatives, dim=dim, density=density, grow_by=grow_by, epochs=2 * epochs)
         self._trainer = build_trainer(
             model.settings_for("many"),
             bpr if negatives == 1 else softmax,
@@ -116,12 +123,13 @@ def main() -> None:
     peer = f"implicit {implicit.__version__} BPR"
     for dim in args.dims:
         many = f"sparserec_np, {DEFAULT_NEGATIVES} negatives (not the same work)"
+        epochs = 1 + args.rounds * EPOCHS_A_TURN
         with Workers(args.threads) as workers:
             runs: dict[str, Ours | Implicits] = {
                 peer: Implicits(pairs, dim, args.threads),
-                "sparserec_np": Ours(pairs, dim, args.density, workers),
-                "sparserec_np, dense": Ours(pairs, dim, 1, workers),
-                many: Ours(pairs, dim, args.density, workers, DEFAULT_NEGATIVES),
+                "sparserec_np": Ours(pairs, dim, args.density, epochs, workers),
+                "sparserec_np, dense": Ours(pairs, dim, 1, epochs, workers),
+                many: Ours(pairs, dim, args.density, epochs, workers, DEFAULT_NEGATIVES),
             }
             for run in runs.values():
                 run.seconds(1)  # compiles
