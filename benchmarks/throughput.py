@@ -8,10 +8,10 @@ side. Only epochs are timed. All take turns, three epochs each in every round: a
 is slow for a while, and then for all; and an epoch follows on one of the same fit, as it does in a fit. What
 is printed is the median of all. Not counted are, on our side, the compilation of the kernels (an epoch is run
 before) and the start of the tables by the mask, on implicit's its start, and validation, which implicit's
-``fit`` does not have. Exploration is counted, and there is one in every epoch. Everybody has the loss BPR with one
-negative. The dense control is the same code with density 1 and without probe rows and exploration, which a
-table without inactive entries has no use for. With ``--synthetic``, or where the data is not there, generated
-interactions of the same shape are used.
+``fit`` does not have. Exploration is counted, and there is one in every epoch. Everybody has the loss BPR
+with one negative. The dense control is the same code with density 1 and without probe rows and exploration,
+which a table without inactive entries has no use for. With ``--synthetic``, or where the data is not there,
+generated interactions of the same shape are used.
 
 The last row is no comparison of like with like: it is what `SparseBPR` does by default, 32 negatives an
 interaction and the sampled softmax. Each negative counts as a triple there, though it costs less than one by
