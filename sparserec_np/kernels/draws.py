@@ -15,6 +15,9 @@ from sparserec_np.kernels.prefetch import prefetch
 _AHEAD = 32
 # So many items are compared at a time, in a handful of vector instructions.
 _WINDOW = np.uint64(64)
+# A user's items are marked on a bit map, and this again removed, where they are not more than so many times
+# what is drawn for the user.
+_WORTH_MARKING = np.uint64(4)
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
@@ -92,31 +95,35 @@ def draw_uniform(start, stop, seed, first_number, users, seen_indptr, seen_items
     Any item is drawn first and, if it was seen, one of the unseen: uniform by itself, so both together are.
     Every user must have an unseen item.
     """
-    negatives = np.uint64(out.shape[1] - 1)
-    n_items = np.uint64(n_items)
-    # Who has seen less than is drawn for them is marked on a bit map; for others it is not worth it.
-    seen_bits = np.zeros((n_items >> np.uint64(6)) + np.uint64(1), dtype=np.uint64)
+    negatives, n_items = np.uint64(out.shape[1] - 1), np.uint64(n_items)
     low_bits, one = np.uint64(63), np.uint64(1)
-    for e in range(np.uint64(start), np.uint64(stop)):
-        _prefetch_seen(e + np.uint64(_AHEAD), np.uint64(stop), users, seen_indptr, seen_items)
-        user = np.uint64(users[e])
+    seen_bits = np.zeros((n_items >> np.uint64(6)) + one, dtype=np.uint64)
+    e, stop = np.uint64(start), np.uint64(stop)
+    while e < stop:
+        user, end = np.uint64(users[e]), e + one
+        _prefetch_seen(e + np.uint64(_AHEAD), stop, users, seen_indptr, seen_items)
+        while end < stop and np.uint64(users[end]) == user:
+            _prefetch_seen(end + np.uint64(_AHEAD), stop, users, seen_indptr, seen_items)
+            end += one
         first, last = np.uint64(seen_indptr[user]), np.uint64(seen_indptr[user + one])
-        number = (np.uint64(first_number) + e * negatives) * np.uint64(2)
-        marks = last - first < np.uint64(2) * negatives
+        marks = last - first < _WORTH_MARKING * negatives * (end - e)
         if marks:
             for k in range(first, last):
                 item = np.uint64(seen_items[k])
                 seen_bits[item >> np.uint64(6)] |= one << (item & low_bits)
-        for j in range(negatives):
-            item = np.uint64(_uniform(seed, number + j + j) * np.float64(n_items))
-            if marks:
-                seen = (seen_bits[item >> np.uint64(6)] >> (item & low_bits)) & one != np.uint64(0)
-            else:
-                seen = _contains(item, first, last, seen_items)
-            if seen:
-                draw = _uniform(seed, number + j + j + one)
-                item = _unseen(draw, first, last, seen_items, n_items)
-            out[e, j + one] = item
+        while e < end:
+            number = (np.uint64(first_number) + e * negatives) * np.uint64(2)
+            for j in range(negatives):
+                item = np.uint64(_uniform(seed, number + j + j) * np.float64(n_items))
+                if marks:
+                    seen = (seen_bits[item >> np.uint64(6)] >> (item & low_bits)) & one != np.uint64(0)
+                else:
+                    seen = _contains(item, first, last, seen_items)
+                if seen:
+                    draw = _uniform(seed, number + j + j + one)
+                    item = _unseen(draw, first, last, seen_items, n_items)
+                out[e, j + one] = item
+            e += one
         if marks:
             for k in range(first, last):
                 seen_bits[np.uint64(seen_items[k]) >> np.uint64(6)] = 0
