@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sparserec_np.autograd import Parameter
 from sparserec_np.autograd.pairing import ends_of
 from sparserec_np.autograd.sparse import touched_rows
 from sparserec_np.kernels.bpr import run_steps
-from sparserec_np.kernels.grouping import group_partners, lay_out_ascending, lay_out_runs
+from sparserec_np.kernels.grouping import find_probes, group_partners, lay_out_ascending, lay_out_runs
 from sparserec_np.kernels.sharing import new_counts
 from sparserec_np.optim import Optimizer
-from sparserec_np.tables import SparseTable, unsigned
+from sparserec_np.tables import unsigned
 
 Rows = npt.NDArray[Any]
 
@@ -36,8 +37,8 @@ class BprBatches:
     ----------
     n_batches, batch_size : int
         Room for so many batches, of not more examples each.
-    left, right : SparseTable
-        Tables of the same width. What is laid out is good until the pattern of one changes.
+    left, right : Parameter
+        Tables of the same width. What is laid out is good until the pattern of one changes, or its probes.
 
     Attributes
     ----------
@@ -57,10 +58,12 @@ class BprBatches:
         The pairs by their row of the right table, and for each of these ``t`` of its row of the left one.
     run_starts : int32 array (n_batches, 2 batch_size + 1)
         Where the stored entries of each pair's row begin when they lie one after the other.
+    judged : int32 array (n_batches, n_probe_rows)
+        For each probe row of the right table ``t`` of that row, -1 where it does not occur.
     """
 
-    def __init__(self, n_batches: int, batch_size: int, left: SparseTable, right: SparseTable) -> None:
-        self._left, self._right = left, right
+    def __init__(self, n_batches: int, batch_size: int, left: Parameter, right: Parameter) -> None:
+        self._left, self._right, self._slots = left.table, right.table, right.slots
         n_pairs = 2 * batch_size
 
         def room(*shape: int, dtype: Any = np.int32) -> npt.NDArray[Any]:
@@ -69,10 +72,11 @@ class BprBatches:
         self.sizes = np.zeros((n_batches, 3), dtype=np.int64)
         self.partners = room(batch_size, 2, dtype=np.uint32)
         self.left_rows, self.left_offsets, self.left_starts = (room(batch_size + 1) for _ in range(3))
-        n_right = min(n_pairs, right.n_rows)
+        n_right = min(n_pairs, right.table.n_rows)
         self.right_rows, self.right_offsets = room(n_right), room(n_right + 1)
         self.pairs, self.owners = (room(n_pairs, dtype=np.uint32) for _ in range(2))
         self.run_starts = room(n_pairs + 1)
+        self.judged = room(len(right.accumulators))
 
     def lay_out(self, b: int, rows: Rows, partners: Rows) -> None:
         """Lay batch ``b`` out, in the calling thread alone.
@@ -95,6 +99,7 @@ class BprBatches:
         offsets = self.right_offsets[b, : len(touched) + 1]
         offsets[:] = ends_of(places[touched])
         group_partners(owners_of, numbers, touched, offsets, places, self.pairs[b], self.owners[b])
+        find_probes(touched, self._slots, self.judged[b])
         lay_out_runs(numbers.reshape(-1), unsigned(self._right.indptr), self.run_starts[b])
         self.partners[b, : len(rows)] = numbers
         self.right_rows[b, : len(touched)] = touched
@@ -115,21 +120,20 @@ def bpr_steps(batches: BprBatches, left: Optimizer, right: Optimizer) -> list[fl
     users, items = left.parameter, right.parameter
     a, b = users.table, items.table
     sizes, (n_batches, batch_size, _) = batches.sizes, batches.partners.shape
-    # What is needed of a row after it has moved is kept aside. And few rows have several pairs in a batch: it
-    # is cheaper to write down what each pair finds in its row of the left table and to add that up than to
-    # look at these rows again.
+    # What is needed of a row after it has moved is kept aside, of all batches, as probe rows are judged at
+    # the end. And few rows have several pairs in a batch: it is cheaper to write down what each pair finds in
+    # its row of the left table and to add that up than to look at these rows again.
     numbers = np.arange(n_batches)
     n_old = batches.left_starts[numbers, sizes[:, 1]].max()
-    old = np.empty(n_old, a.arrays[1].dtype), np.empty(n_old, a.data.dtype)
+    old = [np.empty((n_batches, n_old), dtype) for dtype in (a.arrays[1].dtype, a.data.dtype)]
     runs = np.empty(batches.run_starts[numbers, 2 * sizes[:, 0]].max(), dtype=b.data.dtype)
-    losses = np.empty((n_batches, batch_size), dtype=np.float32)
-    pushes = np.empty(batch_size, dtype=np.float32)
+    losses, pushes = (np.empty((n_batches, batch_size), dtype=np.float32) for _ in range(2))
     n_threads = max(1, min(items.workers.n_jobs, int(sizes[:, 0].sum()) // _SHARE))
     items.workers.run_cuts(
-        run_steps, range(n_threads + 1), new_counts(2 * n_batches, n_threads), sizes, batches.partners,
+        run_steps, range(n_threads + 1), new_counts(2 * n_batches + 1, n_threads), sizes, batches.partners,
         batches.left_rows, batches.left_offsets, batches.left_starts, batches.right_rows,
-        batches.right_offsets, batches.pairs, batches.owners, batches.run_starts, *a.arrays, *b.arrays,
-        pushes, losses, *old, runs, users.slots, users.accumulators, left.l2, left.rule,
-        items.slots, items.accumulators, right.l2, right.rule,
+        batches.right_offsets, batches.pairs, batches.owners, batches.run_starts, batches.judged,
+        *a.arrays, *b.arrays, pushes, losses, *old, runs, users.slots, users.accumulators, left.l2, left.rule,
+        items.accumulators, right.l2, right.rule,
     )  # fmt: skip
     return [float(lost[:n].sum()) for lost, n in zip(losses, sizes[:, 0], strict=True)]

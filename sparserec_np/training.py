@@ -183,8 +183,8 @@ class Trainer:
     def _run_fused(self, batches: Batches, numbers: range, firsts: list[int]) -> float:
         """Move the tables by some batches of BPR; returns their summed loss."""
         assert self.users is not None
-        tables = self.users.parameter.table, self.items.parameter.table
-        prepared = BprBatches(len(numbers), self.batch_size, *tables)
+        sides = self.users.parameter, self.items.parameter
+        prepared = BprBatches(len(numbers), self.batch_size, *sides)
 
         def prepare(start: int, stop: int) -> None:
             for i in range(start, stop):

@@ -34,7 +34,7 @@ def example(seed, n_users, n_items, dim, density, size, workers):
 
 def step(users, items, rows, partners, optimizer="adagrad", n_steps=1):
     optimizers = [OPTIMIZERS[optimizer](side, RATE, L2) for side in (users, items)]
-    batches = BprBatches(n_steps, len(rows), users.table, items.table)
+    batches = BprBatches(n_steps, len(rows), users, items)
     for b in range(n_steps):
         batches.lay_out(b, rows, partners)
     return sum(bpr_steps(batches, *optimizers)), optimizers

@@ -25,7 +25,7 @@ _ROWS_AHEAD = np.uint64(4)
 _PAIRS_AHEAD = np.uint64(16)
 # Numbers of the dense rows that are at work at a time: they stay in the nearest caches. But so many examples
 # are, however wide.
-_BLOCK_NUMBERS = np.uint64(8192)
+_BLOCK_NUMBERS = np.uint64(16384)
 _LEAST_EXAMPLES = np.uint64(16)
 
 
@@ -77,7 +77,10 @@ def move_owners(
         apart[: end - begin] = 0
         while t < stop and _u(offsets[t]) < end:
             if t + _ROWS_AHEAD < stop:
-                prefetch_entries(a_columns, a_data, _u(a_indptr[_u(touched[t + _ROWS_AHEAD])]))
+                ahead = _u(touched[t + _ROWS_AHEAD])
+                prefetch_entries(a_columns, a_data, _u(a_indptr[ahead]))
+                if slots[ahead] >= 0:
+                    prefetch_numbers(probes, _u(slots[ahead]) * dim, dim)
             row, i, v = _u(touched[t]), t - first_owner, _u(old_starts[t])
             for q in range(_u(a_indptr[row]), _u(a_indptr[row + _1])):
                 short_loop()
@@ -140,18 +143,14 @@ def move_owners(
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def move_partners(
-    start, stop, touched, offsets, pairs, owners, run_starts, runs, old_starts, old_columns, old_data, pushes,
-    b_indptr, b_data, slots, accumulators, l2, rule, gradient,
-):  # fmt: skip
+    start, stop, touched, offsets, pairs, run_starts, runs, pushes, b_indptr, b_data, l2, rule, gradient
+):
     """Update the touched rows of ``B`` in the part by the ``runs`` and ``pushes`` of `move_owners`.
 
-    The pairs of the row ``touched[t]`` are ``offsets[t]`` to ``offsets[t + 1]`` of ``pairs``, and ``owners``
-    tells whose they are, a number ``t`` of `move_owners`; only a probe row needs to look at these.
+    The pairs of the row ``touched[t]`` are ``offsets[t]`` to ``offsets[t + 1]`` of ``pairs``.
     """
-    start, stop, n_pairs, dim = _u(start), _u(stop), _u(len(pairs)), _u(accumulators.shape[1])
-    # Probe rows are listed and dealt with by themselves: whether one is comes as a surprise, too.
-    judged, n_judged = np.empty(stop - start + _1, dtype=np.uint32), _u(0)
-    for t in range(start, stop):
+    n_pairs = _u(len(pairs))
+    for t in range(_u(start), _u(stop)):
         row = _u(touched[t])
         first, n = _u(b_indptr[row]), _u(b_indptr[row + _1]) - _u(b_indptr[row])
         for k in range(_u(offsets[t]), _u(offsets[t + _1])):
@@ -167,27 +166,51 @@ def move_partners(
         for i in range(n):
             move(rule, b_data, first + i, gradient[i] + shrink * b_data[first + i])
             gradient[i] = 0
-        judged[n_judged] = t
-        n_judged += _u(slots[row] >= 0)
-    probes = accumulators.reshape(-1)
-    for j in range(n_judged):
-        if j + _ROWS_AHEAD < n_judged:
-            ahead = _u(slots[_u(touched[_u(judged[j + _ROWS_AHEAD])])]) * dim
-            prefetch_numbers(probes, ahead, dim)
-        judge = _u(judged[j])
-        slot = _u(slots[_u(touched[judge])]) * dim
-        for k in range(_u(offsets[judge]), _u(offsets[judge + _1])):
-            owner, weight = _u(owners[k]), _weight(_u(pairs[k]), pushes)
-            for q in range(_u(old_starts[owner]), _u(old_starts[owner + _1])):
-                short_loop()
-                probes[slot + _u(old_columns[q])] += weight * old_data[q]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def judge_partners(
+    start, stop, judged, offsets, pairs, owners, old_starts, old_columns, old_data, pushes, accumulators
+):
+    """Add the gradients of the probe rows of ``B`` in the part, over all of a row, to their accumulators.
+
+    Of several steps at a time, so that an accumulator, which is as wide as the table, is fetched once for
+    all of them. In batch ``b`` probe row ``s`` is number ``judged[b, s]`` of those that `move_partners` went
+    through, or does not occur, -1; ``owners`` tells whose its pairs are, a number ``t`` of `move_owners`.
+    """
+    n_old, dim = _u(old_data.shape[1]), _u(accumulators.shape[1])
+    columns, data, probes = old_columns.reshape(-1), old_data.reshape(-1), accumulators.reshape(-1)
+    n_pairs = _u(0)
+    for s in range(_u(start), _u(stop)):
+        for b in range(_u(len(judged))):
+            if judged[b, s] >= 0:
+                n_pairs += _u(offsets[b, judged[b, s] + 1]) - _u(offsets[b, judged[b, s]])
+    # From a list the processor begins with a pair while it is at the ones before.
+    firsts, lasts = np.empty(n_pairs, dtype=np.uint64), np.empty(n_pairs, dtype=np.uint64)
+    slots, weights = np.empty(n_pairs, dtype=np.uint32), np.empty(n_pairs, dtype=pushes.dtype)
+    m = _u(0)
+    for s in range(_u(start), _u(stop)):
+        for b in range(_u(len(judged))):
+            if judged[b, s] >= 0:
+                t = _u(judged[b, s])
+                for k in range(_u(offsets[b, t]), _u(offsets[b, t + _1])):
+                    owner = _u(owners[b, k])
+                    slots[m], weights[m] = s, _weight(_u(pairs[b, k]), pushes[b])
+                    firsts[m] = b * n_old + _u(old_starts[b, owner])
+                    lasts[m] = b * n_old + _u(old_starts[b, owner + _1])
+                    m += _1
+    for m in range(n_pairs):
+        weight, first = weights[m], _u(slots[m]) * dim
+        for q in range(_u(firsts[m]), _u(lasts[m])):
+            short_loop()
+            probes[first + _u(columns[q])] += weight * data[q]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def run_steps(
     thread, stop, counts, sizes, partners, left_rows, left_offsets, left_starts, right_rows, right_offsets,
-    pairs, owners, run_starts, a_indptr, a_columns, a_data, b_indptr, b_columns, b_data, pushes, losses,
-    old_columns, old_data, runs, a_slots, a_accumulators, a_l2, a_rule, b_slots, b_accumulators, b_l2, b_rule,
+    pairs, owners, run_starts, judged, a_indptr, a_columns, a_data, b_indptr, b_columns, b_data, pushes,
+    losses, old_columns, old_data, runs, a_slots, a_accumulators, a_l2, a_rule, b_accumulators, b_l2, b_rule,
 ):  # fmt: skip
     """Go through the steps of several batches, with all threads that are sent here."""
     dim = _u(a_accumulators.shape[1])
@@ -196,30 +219,38 @@ def run_steps(
     # sparse row ends, mostly wrong, and a wrong guess takes as long as a dense row.
     wide, apart = np.zeros((block, dim), dtype=a_data.dtype), np.empty((block, dim), dtype=a_data.dtype)
     gradient = np.zeros(dim, dtype=a_data.dtype)
+    phase = _u(0)
     for b in range(_u(len(sizes))):
         n, n_left, n_right = _u(sizes[b, 0]), _u(sizes[b, 1]), _u(sizes[b, 2])
-        rows, offsets, old_starts = left_rows[b], left_offsets[b], left_starts[b]
-        others, starts, lost = partners[b, :n], run_starts[b], losses[b]
-        phase = _u(b + b)
+        others, starts = partners[b, :n], run_starts[b]
         first, last = next_portion(counts, phase, thread, n_left)
         while first < last:
             move_owners(
-                first, last, rows, offsets, others, starts, a_indptr, a_columns, a_data, b_indptr, b_columns,
-                b_data, pushes, lost, old_starts, old_columns, old_data, runs, a_slots, a_accumulators, a_l2,
-                a_rule, wide, apart, gradient,
+                first, last, left_rows[b], left_offsets[b], others, starts, a_indptr, a_columns, a_data,
+                b_indptr, b_columns, b_data, pushes[b], losses[b], left_starts[b], old_columns[b],
+                old_data[b], runs, a_slots, a_accumulators, a_l2, a_rule, wide, apart, gradient,
             )  # fmt: skip
             portion_done(counts, phase, last - first)
             first, last = next_portion(counts, phase, thread, n_left)
         await_phase(counts, phase, n_left)
-        phase = _u(b + b + _1)
-        rows, offsets = right_rows[b], right_offsets[b]
-        its_pairs, its_owners = pairs[b, : n + n], owners[b]
+        phase += _1
         first, last = next_portion(counts, phase, thread, n_right)
         while first < last:
             move_partners(
-                first, last, rows, offsets, its_pairs, its_owners, starts, runs, old_starts, old_columns,
-                old_data, pushes, b_indptr, b_data, b_slots, b_accumulators, b_l2, b_rule, gradient,
+                first, last, right_rows[b], right_offsets[b], pairs[b, : n + n], starts, runs, pushes[b],
+                b_indptr, b_data, b_l2, b_rule, gradient,
             )  # fmt: skip
             portion_done(counts, phase, last - first)
             first, last = next_portion(counts, phase, thread, n_right)
         await_phase(counts, phase, n_right)
+        phase += _1
+    n_judged = _u(len(b_accumulators))
+    first, last = next_portion(counts, phase, thread, n_judged)
+    while first < last:
+        judge_partners(
+            first, last, judged, right_offsets, pairs, owners, left_starts, old_columns, old_data, pushes,
+            b_accumulators,
+        )  # fmt: skip
+        portion_done(counts, phase, last - first)
+        first, last = next_portion(counts, phase, thread, n_judged)
+    # Whoever called waits for all threads.

@@ -86,6 +86,16 @@ def group_partners(owners, partners, touched, offsets, places, pairs, pair_owner
 
 
 @njit(cache=True, nogil=True)
+def find_probes(touched, slots, found):
+    """Write to ``found[s]`` which of ``touched`` has slot ``s``, or -1; ``slots`` tells that of each row."""
+    found[:] = -1
+    for t in range(_u(len(touched))):
+        slot = slots[_u(touched[t])]
+        if slot >= 0:
+            found[_u(slot)] = t
+
+
+@njit(cache=True, nogil=True)
 def lay_out_runs(rows, indptr, starts):
     """Lay as many numbers as each of ``rows`` has stored entries one after the other: where they begin."""
     total = np.int64(0)
