@@ -27,6 +27,9 @@ Examples = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
 # Numbers that the accumulators of a table may have even where fewer entries are stored.
 _PROBE_NUMBERS = 1 << 22
 
+# Stored entries beside which freed batches would weigh. Less is sooner used again than fetched anew.
+_WORTH_RELEASING = 1 << 23
+
 # Batches for each thread that are made ready, and then gone through, at a time where one kernel does a step.
 _FUSED_AT_ONCE = 2
 
@@ -207,7 +210,8 @@ class Trainer:
 
     def _explore(self) -> None:
         """Prune and grow, one table in a thread; the probes have served."""
-        release_memory()
+        if sum(side.parameter.table.nnz for side in self.sides) > _WORTH_RELEASING:
+            release_memory()
         share = self.schedule.share(self.step)
         replaced: list[int] = []
 

@@ -199,9 +199,9 @@ def judge_partners(
                     firsts[m] = b * n_old + _u(old_starts[b, owner])
                     lasts[m] = b * n_old + _u(old_starts[b, owner + _1])
                     m += _1
-    for m in range(n_pairs):
-        weight, first = weights[m], _u(slots[m]) * dim
-        for q in range(_u(firsts[m]), _u(lasts[m])):
+    for i in range(n_pairs):
+        weight, first = weights[i], _u(slots[i]) * dim
+        for q in range(_u(firsts[i]), _u(lasts[i])):
             short_loop()
             probes[first + _u(columns[q])] += weight * data[q]
 
