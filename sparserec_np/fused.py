@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sparserec_np.autograd import Parameter
-from sparserec_np.autograd.pairing import ends_of
 from sparserec_np.autograd.sparse import touched_rows
 from sparserec_np.kernels.bpr import run_steps
-from sparserec_np.kernels.grouping import find_probes, group_partners, lay_out_ascending, lay_out_runs
+from sparserec_np.kernels.grouping import lay_out_ascending, lay_out_pairs
 from sparserec_np.kernels.sharing import new_counts
 from sparserec_np.optim import Optimizer
 from sparserec_np.tables import unsigned
@@ -58,8 +57,9 @@ class BprBatches:
         The pairs by their row of the right table, and for each of these ``t`` of its row of the left one.
     run_starts : int32 array (n_batches, 2 batch_size + 1)
         Where the stored entries of each pair's row begin when they lie one after the other.
-    judged : int32 array (n_batches, n_probe_rows)
-        For each probe row of the right table ``t`` of that row, -1 where it does not occur.
+    judged : int32 array (n_batches, n_probe_rows + 1)
+        For each probe row of the right table ``t`` of that row, -1 where it does not occur; the last means
+        nothing.
     """
 
     def __init__(self, n_batches: int, batch_size: int, left: Parameter, right: Parameter) -> None:
@@ -76,7 +76,7 @@ class BprBatches:
         self.right_rows, self.right_offsets = room(n_right), room(n_right + 1)
         self.pairs, self.owners = (room(n_pairs, dtype=np.uint32) for _ in range(2))
         self.run_starts = room(n_pairs + 1)
-        self.judged = room(len(right.accumulators))
+        self.judged = room(len(right.accumulators) + 1)
 
     def lay_out(self, b: int, rows: Rows, partners: Rows) -> None:
         """Lay batch ``b`` out, in the calling thread alone.
@@ -94,13 +94,12 @@ class BprBatches:
             unsigned(rows), unsigned(self._left.indptr), self.left_rows[b], self.left_offsets[b], owners_of,
             self.left_starts[b],
         )  # fmt: skip
-        numbers, places = unsigned(partners), np.zeros(self._right.n_rows, dtype=np.int32)
-        touched = touched_rows(numbers.reshape(-1), places)
-        offsets = self.right_offsets[b, : len(touched) + 1]
-        offsets[:] = ends_of(places[touched])
-        group_partners(owners_of, numbers, touched, offsets, places, self.pairs[b], self.owners[b])
-        find_probes(touched, self._slots, self.judged[b])
-        lay_out_runs(numbers.reshape(-1), unsigned(self._right.indptr), self.run_starts[b])
+        numbers, counts = unsigned(partners), np.zeros(self._right.n_rows, dtype=np.int32)
+        touched = touched_rows(numbers.reshape(-1), counts)
+        lay_out_pairs(
+            numbers.reshape(-1), owners_of, touched, counts, self._slots, unsigned(self._right.indptr),
+            self.right_offsets[b], self.pairs[b], self.owners[b], self.run_starts[b], self.judged[b],
+        )  # fmt: skip
         self.partners[b, : len(rows)] = numbers
         self.right_rows[b, : len(touched)] = touched
         self.sizes[b] = len(rows), n_left, len(touched)

@@ -86,22 +86,34 @@ def group_partners(owners, partners, touched, offsets, places, pairs, pair_owner
 
 
 @njit(cache=True, nogil=True)
-def find_probes(touched, slots, found):
-    """Write to ``found[s]`` which of ``touched`` has slot ``s``, or -1; ``slots`` tells that of each row."""
-    found[:] = -1
+def lay_out_pairs(rows, owners, touched, counts, slots, indptr, offsets, pairs, pair_owners, starts, judged):
+    """Sort pairs of examples by row, stably, and lay the stored entries of each one's row behind one another.
+
+    Example ``e`` is that of ``owners[e]`` and has the pairs ``2 e`` and ``2 e + 1``. The pairs of row
+    ``touched[t]``, of which there are ``counts[touched[t]]``, become ``offsets[t]`` to ``offsets[t + 1]`` of
+    ``pairs`` and ``pair_owners``. The entries of pair ``p`` begin at ``starts[p]``, and ``judged[s]`` is ``t``
+    of the row with slot ``s``, -1 where it does not occur. ``judged`` has room for one more, ``counts`` is
+    used up.
+    """
+    judged[:] = -1
+    n = _u(0)
     for t in range(_u(len(touched))):
-        slot = slots[_u(touched[t])]
-        if slot >= 0:
-            found[_u(slot)] = t
-
-
-@njit(cache=True, nogil=True)
-def lay_out_runs(rows, indptr, starts):
-    """Lay as many numbers as each of ``rows`` has stored entries one after the other: where they begin."""
+        row = _u(touched[t])
+        offsets[t] = n
+        count = _u(counts[row])
+        counts[row] = n
+        n += count
+        # The last one of ``judged`` is that of all rows which have no slot.
+        judged[slots[row]] = t
+    offsets[_u(len(touched))] = n
     total = np.int64(0)
     for p in range(_u(len(rows))):
-        starts[p] = total
         row = _u(rows[p])
+        place = _u(counts[row])
+        counts[row] += 1
+        pairs[place] = p
+        pair_owners[place] = owners[p >> _1]
+        starts[p] = total
         total += np.int64(indptr[row + _1]) - np.int64(indptr[row])
     starts[_u(len(rows))] = total
 
