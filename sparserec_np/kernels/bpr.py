@@ -13,7 +13,7 @@ from numba import njit
 
 from sparserec_np.kernels.exponentials import _exp, _log1p_of_share
 from sparserec_np.kernels.loops import short_loop
-from sparserec_np.kernels.prefetch import prefetch, prefetch_entries, prefetch_numbers
+from sparserec_np.kernels.prefetch import prefetch, prefetch_numbers, prefetch_row
 from sparserec_np.kernels.sharing import await_phase, next_portion, portion_done
 from sparserec_np.kernels.updates import move
 
@@ -78,7 +78,7 @@ def move_owners(
         while t < stop and _u(offsets[t]) < end:
             if t + _ROWS_AHEAD < stop:
                 ahead = _u(touched[t + _ROWS_AHEAD])
-                prefetch_entries(a_columns, a_data, _u(a_indptr[ahead]))
+                prefetch_row(a_indptr, a_columns, a_data, ahead)
                 if slots[ahead] >= 0:
                     prefetch_numbers(probes, _u(slots[ahead]) * dim, dim)
             row, i, v = _u(touched[t]), t - first_owner, _u(old_starts[t])
@@ -92,8 +92,8 @@ def move_owners(
             for e in range(own, others):
                 k, p = e - begin, e + e
                 if p + _PAIRS_AHEAD < n_pairs:
-                    prefetch_entries(b_columns, b_data, _u(b_indptr[_u(flat[p + _PAIRS_AHEAD])]))
-                    prefetch_entries(b_columns, b_data, _u(b_indptr[_u(flat[p + _PAIRS_AHEAD + _1])]))
+                    prefetch_row(b_indptr, b_columns, b_data, _u(flat[p + _PAIRS_AHEAD]))
+                    prefetch_row(b_indptr, b_columns, b_data, _u(flat[p + _PAIRS_AHEAD + _1]))
                 liked, v = _u(flat[p]), _u(run_starts[p])
                 for q in range(_u(b_indptr[liked]), _u(b_indptr[liked + _1])):
                     short_loop()

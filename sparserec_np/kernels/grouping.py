@@ -91,9 +91,9 @@ def lay_out_pairs(rows, owners, touched, counts, slots, indptr, offsets, pairs, 
 
     Example ``e`` is that of ``owners[e]`` and has the pairs ``2 e`` and ``2 e + 1``. The pairs of row
     ``touched[t]``, of which there are ``counts[touched[t]]``, become ``offsets[t]`` to ``offsets[t + 1]`` of
-    ``pairs`` and ``pair_owners``. The entries of pair ``p`` begin at ``starts[p]``, and ``judged[s]`` is ``t``
-    of the row with slot ``s``, -1 where it does not occur. ``judged`` has room for one more, ``counts`` is
-    used up.
+    ``pairs`` and ``pair_owners``. The entries of pair ``p`` begin at ``starts[p]``, and ``judged[s]`` is
+    ``t`` of the row with slot ``s``, -1 where it does not occur. ``judged`` has room for one more, ``counts``
+    is used up.
     """
     judged[:] = -1
     n = _u(0)

@@ -43,13 +43,13 @@ prefetch: Any = _prefetch
 
 
 @njit(nogil=True, inline="always")
-def prefetch_entries(columns, data, q):
-    """Ask for the entries of a table row that begin at ``q``: as many as most rows have."""
-    prefetch(columns, q)
-    prefetch(columns, q + 24)
-    prefetch(data, q)
-    prefetch(data, q + 16)
-    prefetch(data, q + 28)
+def prefetch_row(indptr, columns, data, row):
+    """Ask for the entries of a table row: where they begin and end, between which few rows have much."""
+    first, last = np.uint64(indptr[row]), np.uint64(indptr[row + np.uint64(1)])
+    prefetch(columns, first)
+    prefetch(columns, last - np.uint64(1))
+    prefetch(data, first)
+    prefetch(data, last - np.uint64(1))
 
 
 @njit(nogil=True, inline="always")

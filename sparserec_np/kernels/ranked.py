@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from sparserec_np.kernels.loops import short_loop
-from sparserec_np.kernels.prefetch import prefetch, prefetch_entries, prefetch_numbers
+from sparserec_np.kernels.prefetch import prefetch, prefetch_numbers, prefetch_row
 
 _u = np.uint64
 _1 = np.uint64(1)
@@ -62,7 +62,7 @@ def add_partners(
         _prefetch_touched(t + _ROWS_AHEAD, stop, touched, b_indptr, b_columns, slots, flat, dim)
         for k in range(_u(offsets[t]), _u(offsets[t + _1])):
             if k + _PAIRS_AHEAD < n_pairs:
-                prefetch_entries(a_columns, a_data, _u(a_indptr[_u(owners[k + _PAIRS_AHEAD])]))
+                prefetch_row(a_indptr, a_columns, a_data, _u(owners[k + _PAIRS_AHEAD]))
             row, weight = _u(owners[k]), g[_u(pairs[k])]
             for q in range(_u(a_indptr[row]), _u(a_indptr[row + _1])):
                 short_loop()
