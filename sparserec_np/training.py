@@ -30,8 +30,8 @@ _PROBE_NUMBERS = 1 << 22
 # Stored entries beside which freed batches would weigh. Less is sooner used again than fetched anew.
 _WORTH_RELEASING = 1 << 23
 
-# Batches for each thread that are made ready, and then gone through, at a time where one kernel does a step.
-_FUSED_AT_ONCE = 2
+# Examples whose batches are made ready, and then gone through, at a time where one kernel does several steps.
+_FUSED_AT_ONCE = 1 << 18
 
 
 @dataclass
@@ -144,7 +144,9 @@ class Trainer:
         """Go through all interactions once, in a new random order; returns the mean loss."""
         batches = self.scorer.batches(self._lengths, self.batch_size, self.neighbours, self.rng)
         loss, done = 0.0, 0
-        most = self.items.parameter.workers.n_jobs * (_FUSED_AT_ONCE if self._is_bpr_of_dots else 1)
+        most = self.items.parameter.workers.n_jobs
+        if self._is_bpr_of_dots:
+            most = max(most, _FUSED_AT_ONCE // self.batch_size)
         while done < len(batches):
             # What a batch consists of depends on no value in the tables: several are made ready at a time.
             # But an exploration changes where rows are stored, and which rows are probes.
