@@ -31,7 +31,7 @@ _PROBE_NUMBERS = 1 << 22
 _WORTH_RELEASING = 1 << 23
 
 # Examples whose batches are made ready, and then gone through, at a time where one kernel does several steps.
-_FUSED_AT_ONCE = 1 << 18
+_FUSED_AT_ONCE = 1 << 17
 
 
 @dataclass
