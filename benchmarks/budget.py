@@ -39,8 +39,8 @@ def measured(
         path = Path(folder, "m.srec")
         save_model(path, trim(data, precision, max_bytes), precision)
         n_bytes, items = path.stat().st_size, as_csr(load_model(path).items)
-    scorer = PropagationScorer(part.user_items, model.item_power, model.length_power)
-    users = scorer.weights @ items
+    powers = (model.settings_[name] for name in ("item_power", "length_power"))
+    users = PropagationScorer(part.user_items, *powers).weights @ items
     found = metrics.evaluate(users, items, part.user_items, held_out.user_items, 20)
     return {
         "width": width,

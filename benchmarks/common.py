@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -10,10 +11,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import sparserec_np
 from sparserec_np.data import Interactions
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -62,30 +63,38 @@ def in_rows_of(train: Interactions, other: Interactions) -> Interactions:
 def trained(name: str, fit: Callable[[], Any], folder: Path | None = None) -> Any:
     """Return the model data of an estimator that was fitted once and then kept, outside the repository.
 
+    What other code of the library fitted is another model, and not taken for this one.
+
     Parameters
     ----------
     name : str
-        Names the file; settings that change the model belong into it.
+        Names the file, with the state of the code; settings that change the model belong into it.
     fit : callable
         Returns a fitted estimator; called where the file is not there yet.
     folder : path, optional
         By default ``$SPARSEREC_CACHE``, or ``sparserec-benchmarks`` among the temporary files.
     """
-    from sparserec_np.errors import ModelFormatError
     from sparserec_np.runtime import load_model
 
     folder = folder or Path(
         os.environ.get("SPARSEREC_CACHE") or Path(tempfile.gettempdir()) / "sparserec-benchmarks"
     )
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.srec"
+    path = folder / f"{name}-{state_of_code()}.srec"
     if path.exists():
-        # A file of an earlier version is made anew.
-        with suppress(ModelFormatError):
-            return load_model(path)
+        return load_model(path)
     print(f"training {name}, kept as {path}", file=sys.stderr)
     fit().save(path)
     return load_model(path)
+
+
+def state_of_code() -> str:
+    """Return a few letters that change with any source file of the library."""
+    folder = Path(sparserec_np.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(f"{path.relative_to(folder).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def as_csr(table: Any) -> Any:

@@ -38,9 +38,8 @@ class Fitted(Protocol):
 class SparseModel:
     """A model of this library, as it comes back from its file: the bytes are those of the tables there."""
 
-    precisions: tuple[str, ...] = ("float32", "int8")
-
-    def __init__(self, data: ModelData) -> None:
+    def __init__(self, data: ModelData, precisions: tuple[str, ...] = ("float32", "int8")) -> None:
+        self.precisions = precisions
         self.nnz = data.items.nnz + (data.users.nnz if data.users is not None else 0)
         self._folder = tempfile.TemporaryDirectory()
         for precision in self.precisions:

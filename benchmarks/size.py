@@ -11,19 +11,19 @@ With ``--dense`` the dense tables of full width are trained, too, which takes so
 from __future__ import annotations
 
 import argparse
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from common import as_csr, embedding_bytes, gowalla, markdown, rounded, trained, write_json
+from common import as_csr, gowalla, markdown, rounded, trained, write_json
+from fitted import SparseModel
 from scipy import sparse
 
 from sparserec_np import SparseBPR, SparseGraph, metrics
-from sparserec_np.runtime import ModelData, load_model, save_model
-from sparserec_np.scorers import PropagationScorer
+from sparserec_np.runtime import ModelData
 
 Row = dict[str, Any]
+METRICS = ("recall@20", "ndcg@20")
 
 
 def in_precision(users: Any, items: Any, dtype: str) -> tuple[Any, Any]:
@@ -32,35 +32,14 @@ def in_precision(users: Any, items: Any, dtype: str) -> tuple[Any, Any]:
     return users, items
 
 
-def graph_rows(model: ModelData, of_items: Callable[[Any], Row]) -> Iterator[Row]:
-    """Every way to store the graph model, measured as it is read again."""
-    with tempfile.TemporaryDirectory() as folder:
-        for precision in ("float32", "float16", "int8"):
-            path = Path(folder) / precision
-            save_model(path, model, precision)
-            items = load_model(path).items
-            yield {
-                "storage": f"graph model, width {items.dim}, {precision}",
-                "bytes": embedding_bytes(path),
-                **of_items(as_csr(items)),
-            }
-
-
-def sparse_rows(model: ModelData, recall: Callable[[Any, Any], Row]) -> Iterator[Row]:
-    """Every way to store the sparse model, measured as it is read again."""
-    users, items = as_csr(model.users), as_csr(model.items)
-    n_bytes = sum(t.data.nbytes + t.indices.nbytes + t.indptr.nbytes for t in (users, items))
-    yield {"storage": "scipy CSR, float32 + int32", "bytes": n_bytes, **recall(users, items)}
-    with tempfile.TemporaryDirectory() as folder:
-        for precision in ("float32", "float16", "int8"):
-            path = Path(folder) / precision
-            save_model(path, model, precision)
-            read = load_model(path)
-            yield {
-                "storage": f"sparserec_np, {precision}",
-                "bytes": embedding_bytes(path),
-                **recall(as_csr(read.users), as_csr(read.items)),
-            }
+def file_rows(name: str, model: ModelData, train: Any, test: Any) -> Iterator[Row]:
+    """Every way to write a model to a file, measured as it is read again."""
+    fitted = SparseModel(model, ("float32", "float16", "int8"))
+    for precision in fitted.precisions:
+        found = fitted.evaluate(precision, train, test)
+        yield {"storage": f"{name}, {precision}", "bytes": fitted.n_bytes(precision)} | {
+            metric: found[metric] for metric in METRICS
+        }
 
 
 def main() -> None:
@@ -81,15 +60,13 @@ def main() -> None:
 
     def recall(users: Any, items: Any) -> Row:
         measured = metrics.evaluate(users, items, train.user_items, test.user_items, 20)
-        return {"recall@20": measured["recall@20"], "ndcg@20": measured["ndcg@20"]}
+        return {metric: measured[metric] for metric in METRICS}
 
-    graph = SparseGraph(dim=args.dim, density=args.density, epochs=args.epochs, random_state=0)
-    weights = PropagationScorer(train.user_items, graph.item_power, graph.length_power).weights
-
-    def of_items(items: Any) -> Row:
-        return recall(weights @ items, items)
-
-    found = list(sparse_rows(model(), recall))
+    sparse_model = model()
+    users, items = as_csr(sparse_model.users), as_csr(sparse_model.items)
+    n_bytes = sum(t.data.nbytes + t.indices.nbytes + t.indptr.nbytes for t in (users, items))
+    found = [{"storage": "scipy CSR, float32 + int32", "bytes": n_bytes, **recall(users, items)}]
+    found += file_rows("sparserec_np", sparse_model, train.user_items, test.user_items)
     budget = next(row["bytes"] for row in found if row["storage"].endswith("float16"))
     dense_float32 = 4 * n_rows * args.dim
     dense: list[Row] = [
@@ -112,7 +89,10 @@ def main() -> None:
         dense.append(row | recall(users, items))
 
     name = f"gowalla-graph-dim{args.dim}-density{args.density}-epochs{args.epochs}"
-    found += graph_rows(trained(name, lambda: graph.fit(train)), of_items)
+    graph = SparseGraph(dim=args.dim, density=args.density, epochs=args.epochs, random_state=0)
+    graph_model = trained(name, lambda: graph.fit(train))
+    name = f"graph model, width {graph_model.items.dim}"
+    found += file_rows(name, graph_model, train.user_items, test.user_items)
     rows = [*dense, *found]
     for row in rows:
         row["smaller"] = dense_float32 / row["bytes"]
@@ -126,7 +106,7 @@ def main() -> None:
                     f"{row['bytes']:,}",
                     f"{row['bytes'] / n_rows:.1f}",
                     f"{row['smaller']:.1f}",
-                    *(f"{row[name]:.4f}" if name in row else "" for name in ("recall@20", "ndcg@20")),
+                    *(f"{row[metric]:.4f}" if metric in row else "" for metric in METRICS),
                 )
                 for row in rows
             ],
