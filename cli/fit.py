@@ -84,8 +84,14 @@ def command(
     say(f"{interactions.summary}")
     say(
         f"{interactions.n_users:,} users, {interactions.n_items:,} items, "
-        f"{interactions.n_interactions:,} interactions\n"
+        f"{interactions.n_interactions:,} interactions"
     )
+    if interactions.weighted and estimator.loss != "squared":
+        say(
+            f"the loss {estimator.loss} takes every interaction for liked, whatever its weight: --min-rating "
+            "keeps\nwhat is rated high enough, --loss squared predicts the ratings"
+        )
+    say("")
     choice = None
     if max_bytes is not None:
         choice = _choice(estimator, interactions, max_bytes, precision, options)

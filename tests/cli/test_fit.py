@@ -46,6 +46,15 @@ def test_writes_a_model_of_exactly_the_stored_entries_asked_for(run, data, tmp_p
     assert model.info["settings"]["density"] == 0.3
 
 
+@pytest.mark.parametrize(
+    ("options", "told"), [((), True), (("--min-rating", 3), False), (("--loss", "squared"), False)]
+)
+def test_says_that_weights_do_not_count_where_they_do_not(run, data, pairs, options, told):
+    data.write_text("user,item,rating\n" + "".join(f"u{u},{i},{1 + (u + i) % 5}\n" for u, i in pairs))
+    output = run("fit", data, *QUICK, *options).stdout
+    assert ("softmax takes every interaction for liked, whatever its weight" in output) == told
+
+
 def test_for_people(run, data):
     result = run("fit", data, *QUICK)
     for text in (
