@@ -13,9 +13,9 @@ with one negative. The dense control is the same code with density 1 and without
 which a table without inactive entries has no use for. With ``--synthetic``, or where the data is not there,
 generated interactions of the same shape are used.
 
-The last row is no comparison of like with like: it is what `SparseBPR` does by default, 32 negatives an
+The last row is no comparison of like with like: it is what `SparseBPR` does by default, many negatives an
 interaction and the sampled softmax. Each negative counts as a triple there, though it costs less than one by
-itself: its user and its positive are shared by 32.
+itself: its user and its positive are shared by all of them.
 """
 
 from __future__ import annotations

@@ -188,8 +188,7 @@ class Trainer:
     def _run_fused(self, batches: Batches, numbers: range, firsts: list[int]) -> float:
         """Move the tables by some batches of BPR; returns their summed loss."""
         assert self.users is not None
-        sides = self.users.parameter, self.items.parameter
-        prepared = BprBatches(len(numbers), self.batch_size, *sides)
+        prepared = BprBatches(len(numbers), self.batch_size, self.users.parameter, self.items.parameter)
 
         def prepare(start: int, stop: int) -> None:
             for i in range(start, stop):

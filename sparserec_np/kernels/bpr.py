@@ -3,7 +3,7 @@
 Tables and probe rows are passed as to ``sparserec_np.kernels.embedding``, what an optimizer does as a rule of
 ``sparserec_np.kernels.updates``. Every row that a batch touched is one thread's, with all of its pairs, in
 the order in which these come, and is moved as soon as its gradient is summed. So each number is the same bits
-whatever the parts, and no thread waits for another.
+whatever the parts, and threads wait for each other only between the two phases of a step.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numba import njit
 
 from sparserec_np.kernels.exponentials import _exp, _log1p_of_share
 from sparserec_np.kernels.loops import short_loop
-from sparserec_np.kernels.prefetch import prefetch, prefetch_numbers, prefetch_row
+from sparserec_np.kernels.prefetch import prefetch, prefetch_probe, prefetch_row
 from sparserec_np.kernels.sharing import await_phase, next_portion, portion_done
 from sparserec_np.kernels.updates import move
 
@@ -79,8 +79,7 @@ def move_owners(
             if t + _ROWS_AHEAD < stop:
                 ahead = _u(touched[t + _ROWS_AHEAD])
                 prefetch_row(a_indptr, a_columns, a_data, ahead)
-                if slots[ahead] >= 0:
-                    prefetch_numbers(probes, _u(slots[ahead]) * dim, dim)
+                prefetch_probe(slots, probes, dim, ahead)
             row, i, v = _u(touched[t]), t - first_owner, _u(old_starts[t])
             for q in range(_u(a_indptr[row]), _u(a_indptr[row + _1])):
                 short_loop()

@@ -100,8 +100,7 @@ def draw_uniform(start, stop, seed, first_number, users, seen_indptr, seen_items
     seen_bits = np.zeros((n_items >> np.uint64(6)) + one, dtype=np.uint64)
     e, stop = np.uint64(start), np.uint64(stop)
     while e < stop:
-        user, end = np.uint64(users[e]), e + one
-        _prefetch_seen(e + np.uint64(_AHEAD), stop, users, seen_indptr, seen_items)
+        user, end = np.uint64(users[e]), e
         while end < stop and np.uint64(users[end]) == user:
             _prefetch_seen(end + np.uint64(_AHEAD), stop, users, seen_indptr, seen_items)
             end += one

@@ -53,7 +53,12 @@ def prefetch_row(indptr, columns, data, row):
 
 
 @njit(nogil=True, inline="always")
-def prefetch_numbers(array, first, n):
-    """Ask for ``n`` numbers of a flat array; of a view its holders would be counted, which takes longer."""
-    for c in range(np.uint64(0), n, np.uint64(_LINE // array.itemsize)):
-        prefetch(array, first + c)
+def prefetch_probe(slots, probes, dim, row):
+    """Ask for a row's numbers among the flat ``probes``, if it is a probe row.
+
+    Flat, because the holders of a view would be counted, which takes longer.
+    """
+    if slots[row] >= 0:
+        first = np.uint64(slots[row]) * dim
+        for c in range(np.uint64(0), dim, np.uint64(_LINE // probes.itemsize)):
+            prefetch(probes, first + c)

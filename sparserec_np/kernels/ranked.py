@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from sparserec_np.kernels.loops import short_loop
-from sparserec_np.kernels.prefetch import prefetch, prefetch_numbers, prefetch_row
+from sparserec_np.kernels.prefetch import prefetch, prefetch_probe, prefetch_row
 
 _u = np.uint64
 _1 = np.uint64(1)
@@ -29,8 +29,7 @@ def _prefetch_touched(t, stop, touched, indptr, columns, slots, probes, dim):
         row = _u(touched[t])
         prefetch(columns, _u(indptr[row]))
         prefetch(columns, _u(indptr[row]) + _u(24))
-        if slots[row] >= 0:
-            prefetch_numbers(probes, _u(slots[row]) * dim, dim)
+        prefetch_probe(slots, probes, dim, row)
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
