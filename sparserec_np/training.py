@@ -13,7 +13,7 @@ from sparserec_np.autograd import Parameter, Tape
 from sparserec_np.distillation import Distillation
 from sparserec_np.exploration import CosineSchedule, draw_probes, replace
 from sparserec_np.fused import BprBatches, bpr_steps
-from sparserec_np.kernels.draws import take_examples
+from sparserec_np.kernels.draws import STRIDE, take_examples
 from sparserec_np.losses import Loss, bpr, softmax
 from sparserec_np.optim import Optimizer
 from sparserec_np.released import release_memory
@@ -122,6 +122,8 @@ class Trainer:
             self._items, self._weights = self._items[usable], self._weights[usable]
             self._lengths = self._lengths * rankable
         self._ends = np.cumsum(self._lengths)
+        owners = np.searchsorted(self._ends, np.arange(0, self.n_examples, STRIDE), side="right")
+        self._landmarks = owners.astype(np.int32)
         # Steps before an exploration whose gradients growing goes by.
         self._n_gathered = self.schedule.every if self.grow_by == "accumulated" else 1
 
@@ -144,9 +146,11 @@ class Trainer:
         """Go through all interactions once, in a new random order; returns the mean loss."""
         batches = self.scorer.batches(self._lengths, self.batch_size, self.neighbours, self.rng)
         loss, done = 0.0, 0
-        most = self.items.parameter.workers.n_jobs
+        n_jobs = self.items.parameter.workers.n_jobs
+        # As many for each thread.
+        most = n_jobs
         if self._is_bpr_of_dots:
-            most = max(most, _FUSED_AT_ONCE // self.batch_size)
+            most *= max(1, -(-_FUSED_AT_ONCE // (self.batch_size * n_jobs)))
         while done < len(batches):
             # What a batch consists of depends on no value in the tables: several are made ready at a time.
             # But an exploration changes where rows are stored, and which rows are probes.
@@ -180,7 +184,8 @@ class Trainer:
         n = len(batch)
         users, weights = np.empty(n, dtype=np.int32), np.empty(n, dtype=self._weights.dtype)
         items = np.empty((n, 1 + self.negatives), dtype=np.int32)
-        take_examples(0, n, batch, self._ends, self._items, self._weights, users, items, weights)
+        examples = self._ends, self._landmarks, self._items, self._weights
+        take_examples(0, n, batch, *examples, users, items, weights)
         if self.negatives:
             self.sampler.fill(users, items, first_draw)
         return users, items, weights

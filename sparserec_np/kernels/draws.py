@@ -78,16 +78,6 @@ def _contains(item, first, last, seen):
     return np.uint64(seen[found]) == np.uint64(item)
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _prefetch_seen(e, stop, users, seen_indptr, seen_items):
-    """Ask for the items of ``users[e]``, as many as most have, where another user begins before ``stop``."""
-    if e < stop and users[e] != users[e - np.uint64(1)]:
-        user = np.uint64(users[e])
-        first, last = np.uint64(seen_indptr[user]), np.uint64(seen_indptr[user + np.uint64(1)])
-        for q in range(first, min(last, first + _WINDOW), np.uint64(16)):
-            prefetch(seen_items, q)
-
-
 @njit(cache=True, nogil=True)
 def draw_uniform(start, stop, seed, first_number, users, seen_indptr, seen_items, n_items, out):
     """Fill ``out[e, 1:]`` with items drawn uniformly from those that ``users[e]`` has not seen.
@@ -102,8 +92,12 @@ def draw_uniform(start, stop, seed, first_number, users, seen_indptr, seen_items
     while e < stop:
         user, end = np.uint64(users[e]), e
         while end < stop and np.uint64(users[end]) == user:
-            _prefetch_seen(end + np.uint64(_AHEAD), stop, users, seen_indptr, seen_items)
             end += one
+        if end < stop:
+            # Of the user who comes next; the processor goes on by itself from the second line.
+            ahead = np.uint64(seen_indptr[np.uint64(users[end])])
+            prefetch(seen_items, ahead)
+            prefetch(seen_items, ahead + np.uint64(16))
         first, last = np.uint64(seen_indptr[user]), np.uint64(seen_indptr[user + one])
         marks = last - first < _WORTH_MARKING * negatives * (end - e)
         if marks:
@@ -195,31 +189,30 @@ def build_alias(weights, keep, alias):
         keep[large[k]] = 1
 
 
+# Of every so many-th example it is noted whose it is.
+STRIDE = 32
+
+
 @njit(cache=True, nogil=True)
-def take_examples(start, stop, batch, ends, items, weights, batch_users, batch_items, batch_weights):
+def take_examples(
+    start, stop, batch, ends, landmarks, items, weights, batch_users, batch_items, batch_weights
+):
     """Copy the examples with the ascending numbers ``batch``; the items go to the first column.
 
     ``ends[u]`` is the number after the last example of user ``u``: whose an example is follows from where
-    it lies, and is looked for from the user of the one before on, in steps that double.
+    it lies, and is looked for from the user ``landmarks[k]`` of example ``STRIDE · k`` on.
     """
-    first = np.int64(0)
-    for e in range(start, stop):
-        if e + _AHEAD < stop:
-            prefetch(items, batch[e + _AHEAD])
-            prefetch(weights, batch[e + _AHEAD])
-        number = np.int64(batch[e])
-        step, last = np.int64(1), first
-        while last < len(ends) and ends[last] <= number:
-            first = last + 1
-            last += step
-            step *= 2
-        last = min(last, np.int64(len(ends) - 1))
-        while first < last:
-            middle = (first + last) // 2
-            if ends[middle] <= number:
-                first = middle + 1
-            else:
-                last = middle
-        batch_users[e] = first
-        batch_items[e, 0] = items[number]
-        batch_weights[e] = weights[number]
+    e, stop, ahead, one = np.uint64(start), np.uint64(stop), np.uint64(_AHEAD), np.uint64(1)
+    while e < stop:
+        user = np.uint64(landmarks[np.uint64(batch[e]) // np.uint64(STRIDE)])
+        while ends[user] <= batch[e]:
+            user += one
+        while e < stop and batch[e] < ends[user]:
+            if e + ahead < stop:
+                prefetch(items, batch[e + ahead])
+                prefetch(weights, batch[e + ahead])
+            number = np.uint64(batch[e])
+            batch_users[e] = user
+            batch_items[e, 0] = items[number]
+            batch_weights[e] = weights[number]
+            e += one

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sparserec_np.kernels.draws import build_alias, draw_uniform, draw_weighted, take_examples
+from sparserec_np.kernels.draws import STRIDE, build_alias, draw_uniform, draw_weighted, take_examples
 
 
 def alias_table(weights):
@@ -85,9 +85,10 @@ def test_examples_are_taken_with_their_users_from_any_part_of_a_batch(lengths, s
     batch = np.flatnonzero(rng.random(len(owners)) < 0.5)
     all_items, all_weights = rng.integers(1000, size=len(owners)), rng.random(len(owners))
     users, items, weights = np.full(len(batch), -1), np.full((len(batch), 2), -1), np.zeros(len(batch))
+    ends, landmarks = np.cumsum(lengths), owners[::STRIDE].astype(np.int32)
     cut = int(rng.integers(len(batch) + 1))
     for start, stop in ((0, cut), (cut, len(batch))):
-        take_examples(start, stop, batch, np.cumsum(lengths), all_items, all_weights, users, items, weights)
+        take_examples(start, stop, batch, ends, landmarks, all_items, all_weights, users, items, weights)
     np.testing.assert_array_equal(users, owners[batch])
     np.testing.assert_array_equal(items[:, 0], all_items[batch])
     assert (items[:, 1] == -1).all()
