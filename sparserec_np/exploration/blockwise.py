@@ -20,7 +20,7 @@ from sparserec_np.exploration.selection import largest
 from sparserec_np.exploration.tall import Floats
 from sparserec_np.kernels.embedding import combine_rows
 from sparserec_np.kernels.pairs import deal_out
-from sparserec_np.kernels.replacing import replace_entries
+from sparserec_np.kernels.replacing import close_gaps
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.released import release_memory
 from sparserec_np.tables import SparseTable, column_dtype, index_dtype, unsigned
@@ -151,7 +151,7 @@ def strongest_table(
         keep = np.ones(done, dtype=bool)
         keep[out] = False
         for array in (columns, data):
-            replace_entries(keep, out[:0], array.dtype.type(0), array)
+            close_gaps(keep, array)
             array.resize(n, refcheck=False)  # in place; nothing else looks at it yet
         indptr -= np.searchsorted(out, indptr).astype(index)
     return SparseTable(indptr, columns, data, dim)

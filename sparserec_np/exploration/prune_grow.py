@@ -1,8 +1,8 @@
 """One exploration step: prune the smallest stored entries, grow as many inactive ones.
 
 The policy is two score functions, what to prune and what to grow; the mechanism below serves any pair and
-keeps the number of stored entries exact. It works in place: beside the table there is a flag for each entry
-and each judged one, and a place for each that is grown.
+keeps the number of stored entries exact. It works in place: beside the table there are two flags for each
+entry and one for each judged one, and a column for each that is grown.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from sparserec_np.autograd import Parameter
 from sparserec_np.exploration.selection import mark_largest, mark_smallest
-from sparserec_np.kernels.replacing import clear_stored, place_grown, replace_entries
+from sparserec_np.kernels.replacing import clear_stored, close_gaps, make_room, place_grown
+from sparserec_np.kernels.selecting import count_positive
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,22 +27,21 @@ class Replacement:
     ----------
     kept : bool array (nnz,)
         For each entry that was stored before whether it still is.
-    grown : int array (n_replaced,)
-        Numbers of the new entries, ascending, among those that are stored now.
+    grown : bool array (nnz,)
+        For each entry that is stored now whether it is new.
+    n_replaced : int
+        Entries pruned, which is also entries grown.
     """
 
     kept: npt.NDArray[np.bool_]
-    grown: npt.NDArray[np.signedinteger[Any]]
+    grown: npt.NDArray[np.bool_]
+    n_replaced: int
 
-    @property
-    def n_replaced(self) -> int:
-        """Entries pruned, which is also entries grown."""
-        return len(self.grown)
-
-    def carry(self, array: npt.NDArray[Any], start: float) -> None:
-        """Let an array (nnz,) follow the entries, in place; those of new ones become ``start``."""
+    def carry(self, array: npt.NDArray[Any], start: Any) -> None:
+        """Let an array (nnz,) follow the entries, in place; ``start``, one or all, is for the new ones."""
         if self.n_replaced:
-            replace_entries(self.kept, self.grown, array.dtype.type(start), array)
+            close_gaps(self.kept, array)
+            make_room(self.grown.view(np.uint8), np.atleast_1d(np.asarray(start, dtype=array.dtype)), array)
 
 
 def judge_inactive(parameter: Parameter) -> npt.NDArray[Any]:
@@ -74,19 +74,18 @@ def replace(parameter: Parameter, n: int) -> Replacement:
     Replacement
     """
     table = parameter.table
-    scores = judge_inactive(parameter)
-    n = min(n, table.nnz, int(np.count_nonzero(scores)))
-    chosen = mark_largest(scores.reshape(-1), n).reshape(scores.shape)
+    scores = judge_inactive(parameter).reshape(-1)
+    n = min(n, table.nnz, int(count_positive(scores.view(f"u{scores.itemsize}"))))
+    chosen = mark_largest(scores, n).reshape(-1, table.dim)
     slots = parameter.slots
     del scores
     parameter.clear_probes()
     kept = mark_smallest(table.data, n)
     np.logical_not(kept, out=kept)
-    done = Replacement(kept, np.empty(n, dtype=table.indptr.dtype))
+    done = Replacement(kept, np.empty(table.nnz, dtype=bool), n)
     columns = np.empty(n, dtype=table.indices.dtype)
     place_grown(table.indptr, table.indices, kept, slots, chosen, done.grown, columns)
     done.carry(table.data, 0)
-    done.carry(table.indices, 0)
-    table.indices[done.grown] = columns
+    done.carry(table.indices, columns)
     table.pattern_changed()
     return done

@@ -207,7 +207,8 @@ def take_examples(
         user = np.uint64(landmarks[np.uint64(batch[e]) // np.uint64(STRIDE)])
         while ends[user] <= batch[e]:
             user += one
-        while e < stop and batch[e] < ends[user]:
+        end = ends[user]
+        while e < stop and batch[e] < end:
             if e + ahead < stop:
                 prefetch(items, batch[e + ahead])
                 prefetch(weights, batch[e + ahead])

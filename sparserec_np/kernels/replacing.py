@@ -1,7 +1,8 @@
 """Pruning and growing in place: walks over the stored entries, in linear time.
 
-What an exploration does to a table is told by two arrays: ``kept``, whether each entry stays, and ``places``,
-the numbers that the grown entries have afterwards, ascending. As many are grown as are not kept.
+What an exploration does to a table is told by two arrays: ``kept``, whether each entry stays, and ``grown``,
+whether each is new afterwards. As many are grown as are not kept. Where the walks can they go without a
+branch: which entries change is as good as random, and a wrong guess takes as long as to move a dozen.
 """
 
 from __future__ import annotations
@@ -9,55 +10,89 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from sparserec_np.kernels.words import word_at
+
+_u = np.uint64
+_1, _2, _3, _4, _5, _6, _7, _8 = (np.uint64(k) for k in range(1, 9))
+
 
 @njit(cache=True, nogil=True)
 def clear_stored(slots, indptr, columns, scores):
     """Set ``scores[slots[row], c]`` to 0 where the entry ``(row, c)`` of a table is stored."""
-    for row in range(np.uint64(len(slots))):
+    for row in range(_u(len(slots))):
         if slots[row] >= 0:
-            judged = scores[np.uint64(slots[row])]
-            for q in range(np.uint64(indptr[row]), np.uint64(indptr[row + np.uint64(1)])):
+            judged = scores[_u(slots[row])]
+            for q in range(_u(indptr[row]), _u(indptr[row + _1])):
                 judged[columns[q]] = 0
 
 
 @njit(cache=True, nogil=True)
-def place_grown(indptr, columns, kept, slots, chosen, places, grown_columns):
+def place_grown(indptr, columns, kept, slots, chosen, grown, grown_columns):
     """Find the places and columns of what is grown, which is none of the stored entries.
 
     In row ``r`` these are the columns ``c`` with ``chosen[slots[r], c]``, if ``slots[r]`` is not -1.
-    ``indptr`` is changed to what it is afterwards.
+    ``indptr`` is changed to what it is afterwards, ``grown`` is set where an entry is new, and their columns
+    are written to ``grown_columns``.
     """
-    n_kept, n_grown, q = 0, 0, indptr[0]
-    for row in range(len(indptr) - 1):
-        end = indptr[row + 1]
+    dim, flat = _u(chosen.shape[1]), chosen.reshape(-1)
+    of_row = np.empty(dim + _1, dtype=columns.dtype)
+    grown[:] = False
+    n_kept, n_grown, q = _u(0), _u(0), _u(indptr[0])
+    for row in range(_u(len(indptr)) - _1):
+        end = _u(indptr[row + _1])
         if slots[row] >= 0:
-            grows = chosen[slots[row]]
-            for column in range(len(grows)):
-                if not grows[column]:
-                    continue
-                while q < end and columns[q] < column:
-                    n_kept += kept[q]
-                    q += 1
-                places[n_grown] = n_kept + n_grown
-                grown_columns[n_grown] = column
-                n_grown += 1
+            first, n = _u(slots[row]) * dim, _u(0)
+            for column in range(dim):
+                of_row[n] = column
+                n += _u(flat[first + column])
+            for g in range(n):
+                while q < end and columns[q] < of_row[g]:
+                    n_kept += _u(kept[q])
+                    q += _1
+                grown[n_kept + n_grown] = True
+                grown_columns[n_grown] = of_row[g]
+                n_grown += _1
         while q < end:
-            n_kept += kept[q]
-            q += 1
-        indptr[row + 1] = n_kept + n_grown
+            n_kept += _u(kept[q])
+            q += _1
+        indptr[row + _1] = n_kept + n_grown
 
 
 @njit(cache=True, nogil=True)
-def replace_entries(kept, places, value, array):
-    """Move what an array has for each entry to the entry's new place; grown entries get ``value``."""
-    n = 0
-    for q in range(len(array)):
+def close_gaps(kept, array):
+    """Move what an array has for the kept entries to its beginning, in order; returns how many they are."""
+    n = _u(0)
+    for q in range(_u(len(array))):
         array[n] = array[q]
-        n += kept[q]
-    end = len(array)
-    for g in range(len(places) - 1, -1, -1):
-        for place in range(end - 1, places[g], -1):
-            n -= 1
-            array[place] = array[n]
-        end = places[g]
-        array[end] = value
+        n += _u(kept[q])
+    return n
+
+
+@njit(cache=True, nogil=True)
+def make_room(grown, values, array):
+    """Move what `close_gaps` left to the places that are not grown, in order, and fill these with ``values``.
+
+    ``grown`` is passed as bytes, 0 and 1; ``values`` has one for each that is grown, or one for all.
+    """
+    n_left = _u(0)
+    for q in range(_u(len(grown))):
+        n_left += _u(grown[q])
+    n, place, last = _u(len(array)) - n_left, _u(len(array)), _u(len(values)) - _1
+    # As soon as nothing new is left before a place, everything is where it belongs.
+    while n_left > 0:
+        if place >= _8 and word_at(grown, place - _8) == 0:
+            # All are read before any is written: these eight may overlap.
+            a, b, c, d = array[n - _8], array[n - _7], array[n - _6], array[n - _5]
+            e, f, g, h = array[n - _4], array[n - _3], array[n - _2], array[n - _1]
+            array[place - _8], array[place - _7], array[place - _6], array[place - _5] = a, b, c, d
+            array[place - _4], array[place - _3], array[place - _2], array[place - _1] = e, f, g, h
+            n -= _8
+            place -= _8
+            continue
+        for _ in range(min(place, _8)):
+            place -= _1
+            is_new, old = _u(grown[place]), array[max(n, _1) - _1]
+            new = values[min(n_left - _1, last)]
+            array[place] = new if is_new else old
+            n -= _1 - is_new
+            n_left -= is_new
