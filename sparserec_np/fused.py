@@ -127,12 +127,13 @@ def bpr_steps(batches: BprBatches, left: Optimizer, right: Optimizer) -> list[fl
     old = [np.empty((n_batches, n_old), dtype) for dtype in (a.arrays[1].dtype, a.data.dtype)]
     runs = np.empty(batches.run_starts[numbers, 2 * sizes[:, 0]].max(), dtype=b.data.dtype)
     losses, pushes = (np.empty((n_batches, batch_size), dtype=np.float32) for _ in range(2))
+    weights = np.empty((n_batches, 2 * batch_size), dtype=np.float32)
     n_threads = max(1, min(items.workers.n_jobs, int(sizes[:, 0].sum()) // _SHARE))
     items.workers.run_cuts(
         run_steps, range(n_threads + 1), new_counts(2 * n_batches + 1, n_threads), sizes, batches.partners,
         batches.left_rows, batches.left_offsets, batches.left_starts, batches.right_rows,
         batches.right_offsets, batches.pairs, batches.owners, batches.run_starts, batches.judged,
-        *a.arrays, *b.arrays, pushes, losses, *old, runs, users.slots, users.accumulators, left.l2, left.rule,
-        items.accumulators, right.l2, right.rule,
+        *a.arrays, *b.arrays, pushes, losses, weights, *old, runs, users.slots, users.accumulators, left.l2,
+        left.rule, items.accumulators, right.l2, right.rule,
     )  # fmt: skip
     return [float(lost[:n].sum()) for lost, n in zip(losses, sizes[:, 0], strict=True)]

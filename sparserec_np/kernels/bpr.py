@@ -23,6 +23,7 @@ _1 = np.uint64(1)
 # How many rows, pairs, before they are needed their memory is asked for: what is on its way at a time.
 _ROWS_AHEAD = np.uint64(4)
 _PAIRS_AHEAD = np.uint64(16)
+_OWNERS_AHEAD = np.uint64(8)
 # Numbers of the dense rows that are at work at a time: they stay in the nearest caches. But so many examples
 # are, however wide.
 _BLOCK_NUMBERS = np.uint64(16384)
@@ -142,11 +143,25 @@ def move_owners(
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def move_partners(
-    start, stop, touched, offsets, pairs, run_starts, runs, pushes, b_indptr, b_data, l2, rule, gradient
+    start,
+    stop,
+    touched,
+    offsets,
+    pairs,
+    run_starts,
+    runs,
+    pushes,
+    weights,
+    b_indptr,
+    b_data,
+    l2,
+    rule,
+    gradient,
 ):
     """Update the touched rows of ``B`` in the part by the ``runs`` and ``pushes`` of `move_owners`.
 
-    The pairs of the row ``touched[t]`` are ``offsets[t]`` to ``offsets[t + 1]`` of ``pairs``.
+    The pairs of the row ``touched[t]`` are ``offsets[t]`` to ``offsets[t + 1]`` of ``pairs``; the derivatives
+    of the loss by their scores are written to ``weights``, in this order.
     """
     n_pairs = _u(len(pairs))
     for t in range(_u(start), _u(stop)):
@@ -159,6 +174,7 @@ def move_partners(
                 prefetch(runs, ahead + 16)
                 prefetch(runs, ahead + 28)
             v, weight = _u(run_starts[_u(pairs[k])]), _weight(_u(pairs[k]), pushes)
+            weights[k] = weight
             for i in range(n):
                 gradient[i] += weight * runs[v + i]
         shrink = l2 * _f(_u(offsets[t + _1]) - _u(offsets[t]))
@@ -169,13 +185,14 @@ def move_partners(
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def judge_partners(
-    start, stop, judged, offsets, pairs, owners, old_starts, old_columns, old_data, pushes, accumulators
+    start, stop, judged, offsets, weights, owners, old_starts, old_columns, old_data, accumulators
 ):
     """Add the gradients of the probe rows of ``B`` in the part, over all of a row, to their accumulators.
 
     Of several steps at a time, so that an accumulator, which is as wide as the table, is fetched once for
     all of them. In batch ``b`` probe row ``s`` is number ``judged[b, s]`` of those that `move_partners` went
-    through, or does not occur, -1; ``owners`` tells whose its pairs are, a number ``t`` of `move_owners`.
+    through, or does not occur, -1; ``weights`` are of that, and ``owners`` tells whose its pairs are, a
+    number ``t`` of `move_owners`.
     """
     n_old, dim = _u(old_data.shape[1]), _u(accumulators.shape[1])
     columns, data, probes = old_columns.reshape(-1), old_data.reshape(-1), accumulators.reshape(-1)
@@ -186,7 +203,7 @@ def judge_partners(
                 n_pairs += _u(offsets[b, judged[b, s] + 1]) - _u(offsets[b, judged[b, s]])
     # From a list the processor begins with a pair while it is at the ones before.
     firsts, lasts = np.empty(n_pairs, dtype=np.uint64), np.empty(n_pairs, dtype=np.uint64)
-    slots, weights = np.empty(n_pairs, dtype=np.uint32), np.empty(n_pairs, dtype=pushes.dtype)
+    slots, factors = np.empty(n_pairs, dtype=np.uint32), np.empty(n_pairs, dtype=weights.dtype)
     m = _u(0)
     for s in range(_u(start), _u(stop)):
         for b in range(_u(len(judged))):
@@ -194,12 +211,20 @@ def judge_partners(
                 t = _u(judged[b, s])
                 for k in range(_u(offsets[b, t]), _u(offsets[b, t + _1])):
                     owner = _u(owners[b, k])
-                    slots[m], weights[m] = s, _weight(_u(pairs[b, k]), pushes[b])
+                    slots[m], factors[m] = s, weights[b, k]
                     firsts[m] = b * n_old + _u(old_starts[b, owner])
                     lasts[m] = b * n_old + _u(old_starts[b, owner + _1])
                     m += _1
     for i in range(n_pairs):
-        weight, first = weights[i], _u(slots[i]) * dim
+        if i + _OWNERS_AHEAD < n_pairs:
+            ahead, last = _u(firsts[i + _OWNERS_AHEAD]), _u(lasts[i + _OWNERS_AHEAD]) - _1
+            prefetch(columns, ahead)
+            prefetch(columns, last)
+            prefetch(data, ahead)
+            prefetch(data, ahead + 16)
+            prefetch(data, ahead + 32)
+            prefetch(data, last)
+        weight, first = factors[i], _u(slots[i]) * dim
         for q in range(_u(firsts[i]), _u(lasts[i])):
             short_loop()
             probes[first + _u(columns[q])] += weight * data[q]
@@ -209,7 +234,8 @@ def judge_partners(
 def run_steps(
     thread, stop, counts, sizes, partners, left_rows, left_offsets, left_starts, right_rows, right_offsets,
     pairs, owners, run_starts, judged, a_indptr, a_columns, a_data, b_indptr, b_columns, b_data, pushes,
-    losses, old_columns, old_data, runs, a_slots, a_accumulators, a_l2, a_rule, b_accumulators, b_l2, b_rule,
+    losses, weights, old_columns, old_data, runs, a_slots, a_accumulators, a_l2, a_rule, b_accumulators,
+    b_l2, b_rule,
 ):  # fmt: skip
     """Go through the steps of several batches, with all threads that are sent here."""
     dim = _u(a_accumulators.shape[1])
@@ -237,7 +263,7 @@ def run_steps(
         while first < last:
             move_partners(
                 first, last, right_rows[b], right_offsets[b], pairs[b, : n + n], starts, runs, pushes[b],
-                b_indptr, b_data, b_l2, b_rule, gradient,
+                weights[b], b_indptr, b_data, b_l2, b_rule, gradient,
             )  # fmt: skip
             portion_done(counts, phase, last - first)
             first, last = next_portion(counts, phase, thread, n_right)
@@ -247,7 +273,7 @@ def run_steps(
     first, last = next_portion(counts, phase, thread, n_judged)
     while first < last:
         judge_partners(
-            first, last, judged, right_offsets, pairs, owners, left_starts, old_columns, old_data, pushes,
+            first, last, judged, right_offsets, weights, owners, left_starts, old_columns, old_data,
             b_accumulators,
         )  # fmt: skip
         portion_done(counts, phase, last - first)
