@@ -43,8 +43,6 @@ class BprBatches:
     ----------
     sizes : int64 array (n_batches, 3)
         Examples of each batch, and the rows of the left and of the right table that occur in it.
-    partners : uint32 array (n_batches, batch_size, 2)
-        For each example the positive, then its negative: rows of the right table.
     left_rows : int32 array (n_batches, ≤ batch_size)
         The rows of the left table that occur, ascending.
     left_offsets : int32 array
@@ -55,8 +53,10 @@ class BprBatches:
         The same for the right table and its pairs: example ``e`` has the pairs ``2 e`` and ``2 e + 1``.
     pairs, owners : uint32 arrays (n_batches, 2 batch_size)
         The pairs by their row of the right table, and for each of these ``t`` of its row of the left one.
+    firsts : int array (n_batches, 2 batch_size)
+        Where in the right table the stored entries of each pair's row begin.
     run_starts : int32 array (n_batches, 2 batch_size + 1)
-        Where the stored entries of each pair's row begin when they lie one after the other.
+        Where they begin when they lie one after the other.
     judged : int32 array (n_batches, n_probe_rows + 1)
         For each probe row of the right table ``t`` of that row, -1 where it does not occur; the last means
         nothing.
@@ -70,11 +70,11 @@ class BprBatches:
             return np.empty((n_batches, *shape), dtype=dtype)
 
         self.sizes = np.zeros((n_batches, 3), dtype=np.int64)
-        self.partners = room(batch_size, 2, dtype=np.uint32)
         self.left_rows, self.left_offsets, self.left_starts = (room(batch_size + 1) for _ in range(3))
         n_right = min(n_pairs, right.table.n_rows)
         self.right_rows, self.right_offsets = room(n_right), room(n_right + 1)
         self.pairs, self.owners = (room(n_pairs, dtype=np.uint32) for _ in range(2))
+        self.firsts = room(n_pairs, dtype=unsigned(right.table.indptr).dtype)
         self.run_starts = room(n_pairs + 1)
         self.judged = room(len(right.accumulators) + 1)
 
@@ -98,9 +98,9 @@ class BprBatches:
         touched = touched_rows(numbers.reshape(-1), counts)
         lay_out_pairs(
             numbers.reshape(-1), owners_of, touched, counts, self._slots, unsigned(self._right.indptr),
-            self.right_offsets[b], self.pairs[b], self.owners[b], self.run_starts[b], self.judged[b],
+            self.right_offsets[b], self.pairs[b], self.owners[b], self.firsts[b], self.run_starts[b],
+            self.judged[b],
         )  # fmt: skip
-        self.partners[b, : len(rows)] = numbers
         self.right_rows[b, : len(touched)] = touched
         self.sizes[b] = len(rows), n_left, len(touched)
 
@@ -118,7 +118,7 @@ def bpr_steps(batches: BprBatches, left: Optimizer, right: Optimizer) -> list[fl
     """
     users, items = left.parameter, right.parameter
     a, b = users.table, items.table
-    sizes, (n_batches, batch_size, _) = batches.sizes, batches.partners.shape
+    sizes, (n_batches, n_pairs) = batches.sizes, batches.pairs.shape
     # What is needed of a row after it has moved is kept aside, of all batches, as probe rows are judged at
     # the end. And few rows have several pairs in a batch: it is cheaper to write down what each pair finds in
     # its row of the left table and to add that up than to look at these rows again.
@@ -126,14 +126,14 @@ def bpr_steps(batches: BprBatches, left: Optimizer, right: Optimizer) -> list[fl
     n_old = batches.left_starts[numbers, sizes[:, 1]].max()
     old = [np.empty((n_batches, n_old), dtype) for dtype in (a.arrays[1].dtype, a.data.dtype)]
     runs = np.empty(batches.run_starts[numbers, 2 * sizes[:, 0]].max(), dtype=b.data.dtype)
-    losses, pushes = (np.empty((n_batches, batch_size), dtype=np.float32) for _ in range(2))
-    weights = np.empty((n_batches, 2 * batch_size), dtype=np.float32)
+    losses, pushes = (np.empty((n_batches, n_pairs // 2), dtype=np.float32) for _ in range(2))
+    weights = np.empty((n_batches, n_pairs), dtype=np.float32)
     n_threads = max(1, min(items.workers.n_jobs, int(sizes[:, 0].sum()) // _SHARE))
     items.workers.run_cuts(
-        run_steps, range(n_threads + 1), new_counts(2 * n_batches + 1, n_threads), sizes, batches.partners,
-        batches.left_rows, batches.left_offsets, batches.left_starts, batches.right_rows,
-        batches.right_offsets, batches.pairs, batches.owners, batches.run_starts, batches.judged,
-        *a.arrays, *b.arrays, pushes, losses, weights, *old, runs, users.slots, users.accumulators, left.l2,
-        left.rule, items.accumulators, right.l2, right.rule,
+        run_steps, range(n_threads + 1), new_counts(2 * n_batches + 1, n_threads), sizes, batches.left_rows,
+        batches.left_offsets, batches.left_starts, batches.right_rows, batches.right_offsets, batches.pairs,
+        batches.owners, batches.firsts, batches.run_starts, batches.judged, *a.arrays, *b.arrays, pushes,
+        losses, weights, *old, runs, users.slots, users.accumulators, left.l2, left.rule, items.accumulators,
+        right.l2, right.rule,
     )  # fmt: skip
     return [float(lost[:n].sum()) for lost, n in zip(losses, sizes[:, 0], strict=True)]

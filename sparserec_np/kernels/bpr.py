@@ -13,7 +13,7 @@ from numba import njit
 
 from sparserec_np.kernels.exponentials import _exp, _log1p_of_share
 from sparserec_np.kernels.loops import short_loop
-from sparserec_np.kernels.prefetch import prefetch, prefetch_probe, prefetch_row
+from sparserec_np.kernels.prefetch import prefetch, prefetch_entries, prefetch_probe, prefetch_row
 from sparserec_np.kernels.sharing import await_phase, next_portion, portion_done
 from sparserec_np.kernels.updates import move
 
@@ -56,21 +56,21 @@ def _weight(pair, pushes):
 # The sum of a dot product may be taken in any order, so that it is taken in vector instructions.
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
 def move_owners(
-    start, stop, touched, offsets, partners, run_starts, a_indptr, a_columns, a_data,
-    b_indptr, b_columns, b_data, pushes, losses, old_starts, old_columns, old_data, runs, slots, accumulators,
-    l2, rule, wide, apart, gradient,
+    start, stop, touched, offsets, firsts, run_starts, a_indptr, a_columns, a_data, b_columns, b_data,
+    pushes, losses, old_starts, old_columns, old_data, runs, slots, accumulators, l2, rule, wide, apart,
+    gradient,
 ):  # fmt: skip
     """Loss of the examples of the touched rows of ``A`` in the part, and the update of these rows.
 
-    Those of the row ``touched[t]`` are ``offsets[t]`` to ``offsets[t + 1]``; example ``e`` has the positive
-    ``partners[e, 0]`` and the negative ``partners[e, 1]``, rows of ``B``. Its loss goes to ``losses[e]``; the
+    Those of the row ``touched[t]`` are ``offsets[t]`` to ``offsets[t + 1]``; example ``e`` has the pairs
+    ``2 e`` with its positive and ``2 e + 1`` with its negative. The row of ``B`` of pair ``p`` is stored from
+    ``firsts[p]`` on, ``run_starts[p + 1] - run_starts[p]`` entries. The loss goes to ``losses[e]``; the
     derivative by the negative's score, which is that by the positive's with the other sign, to ``pushes[e]``.
     What is stored of row ``touched[t]`` before it moves is kept from ``old_starts[t]`` on, and what pair
-    ``2 e + j`` finds in it at the columns of its row of ``B`` is written to ``runs`` from
-    ``run_starts[2 e + j]`` on.
+    ``p`` finds in it at the columns of its row of ``B`` is written to ``runs`` from ``run_starts[p]`` on.
     """
     start, stop, dim = _u(start), _u(stop), _u(accumulators.shape[1])
-    flat, n_pairs, probes = partners.reshape(-1), _u(partners.size), accumulators.reshape(-1)
+    n_pairs, probes = _u(len(firsts)), accumulators.reshape(-1)
     block = _u(len(wide))
     t, last = start, _u(offsets[stop])
     for begin in range(_u(offsets[start]), last, block):
@@ -92,20 +92,21 @@ def move_owners(
             for e in range(own, others):
                 k, p = e - begin, e + e
                 if p + _PAIRS_AHEAD < n_pairs:
-                    prefetch_row(b_indptr, b_columns, b_data, _u(flat[p + _PAIRS_AHEAD]))
-                    prefetch_row(b_indptr, b_columns, b_data, _u(flat[p + _PAIRS_AHEAD + _1]))
-                liked, v = _u(flat[p]), _u(run_starts[p])
-                for q in range(_u(b_indptr[liked]), _u(b_indptr[liked + _1])):
+                    for ahead in range(p + _PAIRS_AHEAD, p + _PAIRS_AHEAD + _u(2)):
+                        length = _u(run_starts[ahead + _1]) - _u(run_starts[ahead])
+                        prefetch_entries(b_columns, b_data, _u(firsts[ahead]), length)
+                q = _u(firsts[p])
+                for v in range(_u(run_starts[p]), _u(run_starts[p + _1])):
                     short_loop()
                     apart[k, b_columns[q]] = -b_data[q]
                     runs[v] = wide[i, b_columns[q]]
-                    v += _1
-                other, v = _u(flat[p + _1]), _u(run_starts[p + _1])
-                for q in range(_u(b_indptr[other]), _u(b_indptr[other + _1])):
+                    q += _1
+                q = _u(firsts[p + _1])
+                for v in range(_u(run_starts[p + _1]), _u(run_starts[p + _u(2)])):
                     short_loop()
                     apart[k, b_columns[q]] += b_data[q]
                     runs[v] = wide[i, b_columns[q]]
-                    v += _1
+                    q += _1
             t += _1
         for s in range(first_owner, t):
             i = s - first_owner
@@ -232,8 +233,8 @@ def judge_partners(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def run_steps(
-    thread, stop, counts, sizes, partners, left_rows, left_offsets, left_starts, right_rows, right_offsets,
-    pairs, owners, run_starts, judged, a_indptr, a_columns, a_data, b_indptr, b_columns, b_data, pushes,
+    thread, stop, counts, sizes, left_rows, left_offsets, left_starts, right_rows, right_offsets, pairs,
+    owners, firsts, run_starts, judged, a_indptr, a_columns, a_data, b_indptr, b_columns, b_data, pushes,
     losses, weights, old_columns, old_data, runs, a_slots, a_accumulators, a_l2, a_rule, b_accumulators,
     b_l2, b_rule,
 ):  # fmt: skip
@@ -247,12 +248,12 @@ def run_steps(
     phase = _u(0)
     for b in range(_u(len(sizes))):
         n, n_left, n_right = _u(sizes[b, 0]), _u(sizes[b, 1]), _u(sizes[b, 2])
-        others, starts = partners[b, :n], run_starts[b]
+        starts = run_starts[b]
         first, last = next_portion(counts, phase, thread, n_left)
         while first < last:
             move_owners(
-                first, last, left_rows[b], left_offsets[b], others, starts, a_indptr, a_columns, a_data,
-                b_indptr, b_columns, b_data, pushes[b], losses[b], left_starts[b], old_columns[b],
+                first, last, left_rows[b], left_offsets[b], firsts[b, : n + n], starts, a_indptr,
+                a_columns, a_data, b_columns, b_data, pushes[b], losses[b], left_starts[b], old_columns[b],
                 old_data[b], runs, a_slots, a_accumulators, a_l2, a_rule, wide, apart, gradient,
             )  # fmt: skip
             portion_done(counts, phase, last - first)

@@ -86,14 +86,16 @@ def group_partners(owners, partners, touched, offsets, places, pairs, pair_owner
 
 
 @njit(cache=True, nogil=True)
-def lay_out_pairs(rows, owners, touched, counts, slots, indptr, offsets, pairs, pair_owners, starts, judged):
+def lay_out_pairs(
+    rows, owners, touched, counts, slots, indptr, offsets, pairs, pair_owners, firsts, starts, judged
+):
     """Sort pairs of examples by row, stably, and lay the stored entries of each one's row behind one another.
 
     Example ``e`` is that of ``owners[e]`` and has the pairs ``2 e`` and ``2 e + 1``. The pairs of row
     ``touched[t]``, of which there are ``counts[touched[t]]``, become ``offsets[t]`` to ``offsets[t + 1]`` of
-    ``pairs`` and ``pair_owners``. The entries of pair ``p`` begin at ``starts[p]``, and ``judged[s]`` is
-    ``t`` of the row with slot ``s``, -1 where it does not occur. ``judged`` has room for one more, ``counts``
-    is used up.
+    ``pairs`` and ``pair_owners``. The entries of pair ``p`` are stored from ``firsts[p]`` on and begin at
+    ``starts[p]``, and ``judged[s]`` is ``t`` of the row with slot ``s``, -1 where it does not occur.
+    ``judged`` has room for one more, ``counts`` is used up.
     """
     judged[:] = -1
     n = _u(0)
@@ -113,6 +115,7 @@ def lay_out_pairs(rows, owners, touched, counts, slots, indptr, offsets, pairs, 
         counts[row] += 1
         pairs[place] = p
         pair_owners[place] = owners[p >> _1]
+        firsts[p] = indptr[row]
         starts[p] = total
         total += np.int64(indptr[row + _1]) - np.int64(indptr[row])
     starts[_u(len(rows))] = total

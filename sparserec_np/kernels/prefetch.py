@@ -43,13 +43,20 @@ prefetch: Any = _prefetch
 
 
 @njit(nogil=True, inline="always")
-def prefetch_row(indptr, columns, data, row):
-    """Ask for the entries of a table row: where they begin and end, between which few rows have much."""
-    first, last = np.uint64(indptr[row]), np.uint64(indptr[row + np.uint64(1)])
+def prefetch_entries(columns, data, first, n):
+    """Ask for ``n`` entries of a row: where they begin and end, between which few rows have much."""
+    last = first + n - np.uint64(1)
     prefetch(columns, first)
-    prefetch(columns, last - np.uint64(1))
+    prefetch(columns, last)
     prefetch(data, first)
-    prefetch(data, last - np.uint64(1))
+    prefetch(data, last)
+
+
+@njit(nogil=True, inline="always")
+def prefetch_row(indptr, columns, data, row):
+    """Ask for the entries of a table row."""
+    first = np.uint64(indptr[row])
+    prefetch_entries(columns, data, first, np.uint64(indptr[row + np.uint64(1)]) - first)
 
 
 @njit(nogil=True, inline="always")

@@ -17,10 +17,22 @@ def test_pairs_are_sorted_by_row_and_their_entries_lie_one_after_the_other(lengt
     touched, counts = np.unique(rows), np.bincount(rows, minlength=n_rows).astype(np.int32)
     offsets, starts = np.full(len(touched) + 1, -1), np.full(len(rows) + 1, -1)
     pairs, pair_owners = np.full(len(rows), -1), np.full(len(rows), -1)
-    judged = np.full(len(probes) + 1, -9)
+    firsts, judged = np.full(len(rows), -1), np.full(len(probes) + 1, -9)
     lay_out_pairs(
-        rows, owners, touched, counts.copy(), slots, indptr, offsets, pairs, pair_owners, starts, judged
+        rows,
+        owners,
+        touched,
+        counts.copy(),
+        slots,
+        indptr,
+        offsets,
+        pairs,
+        pair_owners,
+        firsts,
+        starts,
+        judged,
     )
+    assert firsts.tolist() == indptr[rows].tolist()
     assert pairs.tolist() == np.argsort(rows, kind="stable").tolist()
     assert pair_owners.tolist() == [owners[p // 2] for p in pairs]
     assert offsets.tolist() == np.append(0, np.cumsum(counts[touched])).tolist()
