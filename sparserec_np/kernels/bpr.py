@@ -81,13 +81,13 @@ def move_owners(
                 ahead = _u(touched[t + _ROWS_AHEAD])
                 prefetch_row(a_indptr, a_columns, a_data, ahead)
                 prefetch_probe(slots, probes, dim, ahead)
-            row, i, v = _u(touched[t]), t - first_owner, _u(old_starts[t])
+            row, i, kept = _u(touched[t]), t - first_owner, _u(old_starts[t])
             for q in range(_u(a_indptr[row]), _u(a_indptr[row + _1])):
                 short_loop()
                 wide[i, a_columns[q]] = a_data[q]
-                old_columns[v] = a_columns[q]
-                old_data[v] = a_data[q]
-                v += _1
+                old_columns[kept] = a_columns[q]
+                old_data[kept] = a_data[q]
+                kept += _1
             own, others = _within(begin, end, offsets, t)
             for e in range(own, others):
                 k, p = e - begin, e + e
@@ -95,18 +95,18 @@ def move_owners(
                     for ahead in range(p + _PAIRS_AHEAD, p + _PAIRS_AHEAD + _u(2)):
                         length = _u(run_starts[ahead + _1]) - _u(run_starts[ahead])
                         prefetch_entries(b_columns, b_data, _u(firsts[ahead]), length)
-                q = _u(firsts[p])
+                at = _u(firsts[p])
                 for v in range(_u(run_starts[p]), _u(run_starts[p + _1])):
                     short_loop()
-                    apart[k, b_columns[q]] = -b_data[q]
-                    runs[v] = wide[i, b_columns[q]]
-                    q += _1
-                q = _u(firsts[p + _1])
+                    apart[k, b_columns[at]] = -b_data[at]
+                    runs[v] = wide[i, b_columns[at]]
+                    at += _1
+                at = _u(firsts[p + _1])
                 for v in range(_u(run_starts[p + _1]), _u(run_starts[p + _u(2)])):
                     short_loop()
-                    apart[k, b_columns[q]] += b_data[q]
-                    runs[v] = wide[i, b_columns[q]]
-                    q += _1
+                    apart[k, b_columns[at]] += b_data[at]
+                    runs[v] = wide[i, b_columns[at]]
+                    at += _1
             t += _1
         for s in range(first_owner, t):
             i = s - first_owner
