@@ -92,9 +92,9 @@ def move_owners(
             for e in range(own, others):
                 k, p = e - begin, e + e
                 if p + _PAIRS_AHEAD < n_pairs:
-                    for ahead in range(p + _PAIRS_AHEAD, p + _PAIRS_AHEAD + _u(2)):
-                        length = _u(run_starts[ahead + _1]) - _u(run_starts[ahead])
-                        prefetch_entries(b_columns, b_data, _u(firsts[ahead]), length)
+                    for coming in range(p + _PAIRS_AHEAD, p + _PAIRS_AHEAD + _u(2)):
+                        length = _u(run_starts[coming + _1]) - _u(run_starts[coming])
+                        prefetch_entries(b_columns, b_data, _u(firsts[coming]), length)
                 at = _u(firsts[p])
                 for v in range(_u(run_starts[p]), _u(run_starts[p + _1])):
                     short_loop()
@@ -144,21 +144,9 @@ def move_owners(
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def move_partners(
-    start,
-    stop,
-    touched,
-    offsets,
-    pairs,
-    run_starts,
-    runs,
-    pushes,
-    weights,
-    b_indptr,
-    b_data,
-    l2,
-    rule,
+    start, stop, touched, offsets, pairs, run_starts, runs, pushes, weights, b_indptr, b_data, l2, rule,
     gradient,
-):
+):  # fmt: skip
     """Update the touched rows of ``B`` in the part by the ``runs`` and ``pushes`` of `move_owners`.
 
     The pairs of the row ``touched[t]`` are ``offsets[t]`` to ``offsets[t + 1]`` of ``pairs``; the derivatives
