@@ -251,13 +251,19 @@ class Trainer:
         return is_bpr and is_plain and self.items.parameter.table.data.dtype == np.float32
 
     def _draw_probes(self) -> None:
-        for side in self.sides:
-            table = side.parameter.table
-            # Beyond a few megabytes in proportion to what is stored, however wide the table is.
-            most = max(_PROBE_NUMBERS, table.nnz // 2) // table.dim
-            n = max(1, min(round(self.probe_fraction * table.n_rows), most))
-            # The square root evens out a long tail: frequent rows first, rare ones not never.
-            draw_probes(side.parameter, np.sqrt(side.degrees), n, self.rng)
+        """Draw the probe rows, those of one table in a thread."""
+        draws = [self.rng.standard_exponential(len(side.degrees)) for side in self.sides]
+
+        def draw(start: int, stop: int) -> None:
+            for side, of_side in zip(self.sides[start:stop], draws[start:stop], strict=True):
+                table = side.parameter.table
+                # Beyond a few megabytes in proportion to what is stored, however wide the table is.
+                most = max(_PROBE_NUMBERS, table.nnz // 2) // table.dim
+                n = max(1, min(round(self.probe_fraction * table.n_rows), most))
+                # The square root evens out a long tail: frequent rows first, rare ones not never.
+                draw_probes(side.parameter, np.sqrt(side.degrees), n, of_side)
+
+        self.items.parameter.workers.run(draw, len(self.sides), min_share=1)
 
     def _drop_probes(self) -> None:
         for side in self.sides:

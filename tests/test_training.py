@@ -71,7 +71,8 @@ def dense_training(trainer, epochs):
     def draw_probes():
         for t in tables:
             n_rows = len(t.w)
-            t.probes = sample_rows(np.ones(n_rows), max(1, round(trainer.probe_fraction * n_rows)), rng)
+            n_probes = max(1, round(trainer.probe_fraction * n_rows))
+            t.probes = sample_rows(np.ones(n_rows), n_probes, rng.standard_exponential(n_rows))
             t.sums = np.zeros(t.w.shape)
 
     users_of, items_of = user_items.nonzero()

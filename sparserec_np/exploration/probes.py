@@ -12,9 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sparserec_np.autograd import Parameter
+from sparserec_np.kernels.dense import zeros_in_lines
 
 
-def sample_rows(importance: npt.NDArray[Any], n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+def sample_rows(
+    importance: npt.NDArray[Any], n: int, draws: npt.NDArray[np.floating[Any]]
+) -> npt.NDArray[np.int64]:
     """Sample ``n`` distinct rows, more important ones more likely.
 
     Weighted sampling without replacement by exponential keys (Efraimidis & Spirakis 2006): the rows with
@@ -26,7 +29,8 @@ def sample_rows(importance: npt.NDArray[Any], n: int, rng: np.random.Generator) 
         Non-negative weights. Rows of weight 0 are never drawn.
     n : int
         How many; fewer come back where fewer have a positive weight.
-    rng : numpy.random.Generator
+    draws : float array (n_rows,)
+        Such as ``rng.standard_exponential(n_rows)``.
 
     Returns
     -------
@@ -34,15 +38,16 @@ def sample_rows(importance: npt.NDArray[Any], n: int, rng: np.random.Generator) 
         Row numbers, ascending.
     """
     n = min(n, int(np.count_nonzero(importance)))
-    keys = rng.standard_exponential(len(importance))
     with np.errstate(divide="ignore"):
-        keys /= importance
+        keys = draws / importance
     return np.sort(np.argpartition(keys, n - 1)[:n]) if n else np.empty(0, dtype=np.int64)
 
 
-def draw_probes(parameter: Parameter, importance: npt.NDArray[Any], n: int, rng: np.random.Generator) -> None:
+def draw_probes(
+    parameter: Parameter, importance: npt.NDArray[Any], n: int, draws: npt.NDArray[np.floating[Any]]
+) -> None:
     """Give ``n`` newly sampled rows of a parameter accumulators that start at 0, and take all others'."""
-    rows = sample_rows(importance, n, rng)
+    rows = sample_rows(importance, n, draws)
     parameter.clear_probes()
     parameter.slots[rows] = np.arange(len(rows), dtype=np.int32)
-    parameter.accumulators = np.zeros((len(rows), parameter.table.dim), dtype=parameter.table.data.dtype)
+    parameter.accumulators = zeros_in_lines(len(rows), parameter.table.dim, parameter.table.data)

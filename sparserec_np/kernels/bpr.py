@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from sparserec_np.kernels.dense import zeros_in_lines
 from sparserec_np.kernels.exponentials import _exp, _log1p_of_share
 from sparserec_np.kernels.loops import short_loop
 from sparserec_np.kernels.prefetch import prefetch, prefetch_entries, prefetch_probe, prefetch_row
@@ -71,7 +72,7 @@ def move_owners(
     """
     start, stop, dim = _u(start), _u(stop), _u(accumulators.shape[1])
     n_pairs, probes = _u(len(firsts)), accumulators.reshape(-1)
-    block = _u(len(wide))
+    block, stored = _u(len(wide)), np.empty(dim, dtype=gradient.dtype)
     t, last = start, _u(offsets[stop])
     for begin in range(_u(offsets[start]), last, block):
         end, first_owner = min(begin + block, last), t
@@ -124,21 +125,22 @@ def move_owners(
                 k, push = e - begin, pushes[e]
                 for c in range(dim):
                     gradient[c] += push * apart[k, c]
-            for q in range(_u(a_indptr[row]), _u(a_indptr[row + _1])):
+            first, n = _u(a_indptr[row]), _u(a_indptr[row + _1]) - _u(a_indptr[row])
+            for q in range(n):
                 short_loop()
-                wide[i, a_columns[q]] = 0
+                wide[i, a_columns[first + q]] = 0
+                stored[q] = gradient[a_columns[first + q]]
             if _u(offsets[s + _1]) > end:
                 # The row has more examples, which begin the next block.
                 t = s
                 break
             shrink = l2 * _f(_u(offsets[s + _1]) - _u(offsets[s]))
-            for q in range(_u(a_indptr[row]), _u(a_indptr[row + _1])):
-                short_loop()
-                move(rule, a_data, q, gradient[a_columns[q]] + shrink * a_data[q])
+            for q in range(n):
+                move(rule, a_data, first + q, stored[q] + shrink * a_data[first + q])
             if slots[row] >= 0:
-                first = _u(slots[row]) * dim
+                probe = _u(slots[row]) * dim
                 for c in range(dim):
-                    probes[first + c] += gradient[c]
+                    probes[probe + c] += gradient[c]
             gradient[:] = 0
 
 
@@ -231,8 +233,8 @@ def run_steps(
     block = max(_LEAST_EXAMPLES, _BLOCK_NUMBERS // dim)
     # Rows of A, and for each example how its two rows of B are apart, dense: the processor guesses where a
     # sparse row ends, mostly wrong, and a wrong guess takes as long as a dense row.
-    wide, apart = np.zeros((block, dim), dtype=a_data.dtype), np.empty((block, dim), dtype=a_data.dtype)
-    gradient = np.zeros(dim, dtype=a_data.dtype)
+    wide, apart = zeros_in_lines(block, dim, a_data), zeros_in_lines(block, dim, a_data)
+    gradient = zeros_in_lines(_1, dim, a_data)[0]
     phase = _u(0)
     for b in range(_u(len(sizes))):
         n, n_left, n_right = _u(sizes[b, 0]), _u(sizes[b, 1]), _u(sizes[b, 2])

@@ -1,9 +1,23 @@
-"""Sums of dense rows."""
+"""Dense rows: where they lie, and sums of them."""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
+
+_LINE = 64  # bytes
+
+
+@njit(cache=True, nogil=True)
+def zeros_in_lines(n_rows, dim, like):
+    """Make zeros (n_rows, dim) of the type of ``like`` that begin where a cache line does.
+
+    Otherwise a vector instruction that is as wide as a line needs two of them each time.
+    """
+    n = np.int64(n_rows) * np.int64(dim)
+    room = np.zeros(n + _LINE // like.itemsize, dtype=like.dtype)
+    skipped = np.int64(-np.int64(room.ctypes.data) % _LINE) // like.itemsize
+    return room[skipped : skipped + n].reshape((np.int64(n_rows), np.int64(dim)))
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})

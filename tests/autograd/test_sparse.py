@@ -136,7 +136,8 @@ def test_dot_whatever_the_shapes(n_left, n_right, dim, density, size, m, seed):
 
 def probed(table, n, seed=0):
     parameter = ag.Parameter(table)
-    draw_probes(parameter, np.ones(table.n_rows), n, np.random.default_rng(seed))
+    draws = np.random.default_rng(seed).standard_exponential(table.n_rows)
+    draw_probes(parameter, np.ones(table.n_rows), n, draws)
     return parameter
 
 

@@ -27,7 +27,8 @@ def parameters(draw):
 
 
 def fill_probes(parameter, n, rng):
-    draw_probes(parameter, np.ones(parameter.table.n_rows), n, rng)
+    n_rows = parameter.table.n_rows
+    draw_probes(parameter, np.ones(n_rows), n, rng.standard_exponential(n_rows))
     parameter.accumulators[:] = rng.integers(-3, 4, parameter.accumulators.shape)
 
 
