@@ -88,20 +88,23 @@ def main() -> None:
         | {"grown_bytes": max(turn["grown_bytes"] for turn in turns)}
         for turns in zip(*rounds, strict=True)
     ]
-    first = rows[0]["seconds"] / rows[0]["interactions"]
+    each = [row["seconds"] / row["interactions"] for row in rows]
+    mean = sum(each) / len(each)
+    heads = ("interactions", "stored entries", "CPU s an epoch", "ns each", "to the first", "to the mean")
     print(
         markdown(
-            ("interactions", "stored entries", "CPU s an epoch", "ns each", "to the first", "bytes an entry"),
+            (*heads, "bytes an entry"),
             [
                 (
                     f"{row['interactions']:,}",
                     f"{row['stored']:,}",
                     f"{row['seconds']:.2f}",
-                    f"{1e9 * row['seconds'] / row['interactions']:.0f}",
-                    f"{row['seconds'] / row['interactions'] / first:.2f}",
+                    f"{1e9 * cost:.0f}",
+                    f"{cost / each[0]:.2f}",
+                    f"{cost / mean:.2f}",
                     f"{row['grown_bytes'] / row['stored']:.0f}",
                 )
-                for row in rows
+                for row, cost in zip(rows, each, strict=True)
             ],
         )
     )
