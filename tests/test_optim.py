@@ -122,7 +122,8 @@ def test_state_follows_its_entry_and_is_fresh_for_new_ones(name):
     for state in optimizer.state.values():
         state[:] = np.arange(1, 9)
     kept = np.array([True, False, True, True, False, True, True, True])
-    optimizer.follow(Replacement(kept, np.array([1, 7])).carry)
+    grown = np.isin(np.arange(8), [1, 7])
+    optimizer.follow(Replacement(kept, grown, 2).carry)
     for slot, state in optimizer.state.items():
         np.testing.assert_array_equal(state, [1, fresh[slot], 3, 4, 6, 7, 8, fresh[slot]])
 
