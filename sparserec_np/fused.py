@@ -16,6 +16,7 @@ from sparserec_np.autograd import Parameter
 from sparserec_np.autograd.sparse import touched_rows
 from sparserec_np.kernels.bpr import run_steps
 from sparserec_np.kernels.grouping import lay_out_ascending, lay_out_pairs
+from sparserec_np.kernels.lanes import LANES
 from sparserec_np.kernels.sharing import new_counts
 from sparserec_np.optim import Optimizer
 from sparserec_np.tables import unsigned
@@ -125,7 +126,7 @@ def bpr_steps(batches: BprBatches, left: Optimizer, right: Optimizer) -> list[fl
     numbers = np.arange(n_batches)
     n_old = batches.left_starts[numbers, sizes[:, 1]].max()
     old = [np.empty((n_batches, n_old), dtype) for dtype in (a.arrays[1].dtype, a.data.dtype)]
-    runs = np.empty(batches.run_starts[numbers, 2 * sizes[:, 0]].max(), dtype=b.data.dtype)
+    runs = np.empty(batches.run_starts[numbers, 2 * sizes[:, 0]].max() + LANES, dtype=b.data.dtype)
     losses, pushes = (np.empty((n_batches, n_pairs // 2), dtype=np.float32) for _ in range(2))
     weights = np.empty((n_batches, n_pairs), dtype=np.float32)
     n_threads = max(1, min(items.workers.n_jobs, int(sizes[:, 0].sum()) // _SHARE))

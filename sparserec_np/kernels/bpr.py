@@ -13,14 +13,16 @@ from numba import njit
 
 from sparserec_np.kernels.dense import zeros_in_lines
 from sparserec_np.kernels.exponentials import _exp, _log1p_of_share
+from sparserec_np.kernels.lanes import LANES, put, take
 from sparserec_np.kernels.loops import short_loop
 from sparserec_np.kernels.prefetch import prefetch, prefetch_entries, prefetch_probe, prefetch_row
 from sparserec_np.kernels.sharing import await_phase, next_portion, portion_done
-from sparserec_np.kernels.updates import move
+from sparserec_np.kernels.updates import move, move_row
 
 _u = np.uint64
 _f = np.float32
 _1 = np.uint64(1)
+_LANES = np.uint64(LANES)
 # How many rows, pairs, before they are needed their memory is asked for: what is on its way at a time.
 _ROWS_AHEAD = np.uint64(4)
 _PAIRS_AHEAD = np.uint64(16)
@@ -85,9 +87,10 @@ def move_owners(
             row, i, kept = _u(touched[t]), t - first_owner, _u(old_starts[t])
             for q in range(_u(a_indptr[row]), _u(a_indptr[row + _1])):
                 short_loop()
-                wide[i, a_columns[q]] = a_data[q]
-                old_columns[kept] = a_columns[q]
-                old_data[kept] = a_data[q]
+                column, number = a_columns[q], a_data[q]
+                wide[i, column] = number
+                old_columns[kept] = column
+                old_data[kept] = number
                 kept += _1
             own, others = _within(begin, end, offsets, t)
             for e in range(own, others):
@@ -99,14 +102,16 @@ def move_owners(
                 at = _u(firsts[p])
                 for v in range(_u(run_starts[p]), _u(run_starts[p + _1])):
                     short_loop()
-                    apart[k, b_columns[at]] = -b_data[at]
-                    runs[v] = wide[i, b_columns[at]]
+                    column = _u(b_columns[at])
+                    apart[k, column] = -b_data[at]
+                    runs[v] = wide[i, column]
                     at += _1
                 at = _u(firsts[p + _1])
                 for v in range(_u(run_starts[p + _1]), _u(run_starts[p + _u(2)])):
                     short_loop()
-                    apart[k, b_columns[at]] += b_data[at]
-                    runs[v] = wide[i, b_columns[at]]
+                    column = _u(b_columns[at])
+                    apart[k, column] += b_data[at]
+                    runs[v] = wide[i, column]
                     at += _1
             t += _1
         for s in range(first_owner, t):
@@ -121,22 +126,28 @@ def move_owners(
         for s in range(first_owner, t):
             row, i = _u(touched[s]), s - first_owner
             own, others = _within(begin, end, offsets, s)
-            for e in range(own, others):
+            e = own
+            while e + _1 < others:
+                k, p0, p1 = e - begin, pushes[e], pushes[e + _1]
+                for c in range(dim):
+                    gradient[c] = (gradient[c] + p0 * apart[k, c]) + p1 * apart[k + _1, c]
+                e += _u(2)
+            if e < others:
                 k, push = e - begin, pushes[e]
                 for c in range(dim):
                     gradient[c] += push * apart[k, c]
             first, n = _u(a_indptr[row]), _u(a_indptr[row + _1]) - _u(a_indptr[row])
             for q in range(n):
                 short_loop()
-                wide[i, a_columns[first + q]] = 0
-                stored[q] = gradient[a_columns[first + q]]
+                column = _u(a_columns[first + q])
+                wide[i, column] = 0
+                stored[q] = gradient[column]
             if _u(offsets[s + _1]) > end:
                 # The row has more examples, which begin the next block.
                 t = s
                 break
             shrink = l2 * _f(_u(offsets[s + _1]) - _u(offsets[s]))
-            for q in range(n):
-                move(rule, a_data, first + q, stored[q] + shrink * a_data[first + q])
+            move_row(rule, a_data, first, n, stored, _u(0), shrink)
             if slots[row] >= 0:
                 probe = _u(slots[row]) * dim
                 for c in range(dim):
@@ -152,13 +163,15 @@ def move_partners(
     """Update the touched rows of ``B`` in the part by the ``runs`` and ``pushes`` of `move_owners`.
 
     The pairs of the row ``touched[t]`` are ``offsets[t]`` to ``offsets[t + 1]`` of ``pairs``; the derivatives
-    of the loss by their scores are written to ``weights``, in this order.
+    of the loss by their scores are written to ``weights``, in this order. ``runs`` and ``gradient``, which
+    may hold anything, have room for ``LANES`` numbers more than are needed.
     """
     n_pairs = _u(len(pairs))
     for t in range(_u(start), _u(stop)):
         row = _u(touched[t])
         first, n = _u(b_indptr[row]), _u(b_indptr[row + _1]) - _u(b_indptr[row])
-        for k in range(_u(offsets[t]), _u(offsets[t + _1])):
+        begin, end = _u(offsets[t]), _u(offsets[t + _1])
+        for k in range(begin, end):
             if k + _PAIRS_AHEAD < n_pairs:
                 ahead = _u(run_starts[_u(pairs[k + _PAIRS_AHEAD])])
                 prefetch(runs, ahead)
@@ -166,12 +179,22 @@ def move_partners(
                 prefetch(runs, ahead + 28)
             v, weight = _u(run_starts[_u(pairs[k])]), _weight(_u(pairs[k]), pushes)
             weights[k] = weight
-            for i in range(n):
-                gradient[i] += weight * runs[v + i]
-        shrink = l2 * _f(_u(offsets[t + _1]) - _u(offsets[t]))
-        for i in range(n):
-            move(rule, b_data, first + i, gradient[i] + shrink * b_data[first + i])
-            gradient[i] = 0
+            # Whole lanes: what is behind a row's end is not looked at any more.
+            i = _u(0)
+            if k == begin:
+                while i < n:
+                    put(gradient, i, _LANES, weight * take(runs, v + i, _LANES))
+                    i += _LANES
+            else:
+                while i < n:
+                    added = weight * take(runs, v + i, _LANES)
+                    put(gradient, i, _LANES, take(gradient, i, _LANES) + added)
+                    i += _LANES
+        shrink, i = l2 * _f(end - begin), _u(0)
+        while i < n:
+            some = min(n - i, _LANES)
+            move(rule, b_data, first + i, some, take(gradient, i, _LANES), shrink)
+            i += _LANES
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
@@ -234,7 +257,8 @@ def run_steps(
     # Rows of A, and for each example how its two rows of B are apart, dense: the processor guesses where a
     # sparse row ends, mostly wrong, and a wrong guess takes as long as a dense row.
     wide, apart = zeros_in_lines(block, dim, a_data), zeros_in_lines(block, dim, a_data)
-    gradient = zeros_in_lines(_1, dim, a_data)[0]
+    left_gradient = zeros_in_lines(_1, dim, a_data)[0]
+    right_gradient = zeros_in_lines(_1, dim + _LANES, b_data)[0]
     phase = _u(0)
     for b in range(_u(len(sizes))):
         n, n_left, n_right = _u(sizes[b, 0]), _u(sizes[b, 1]), _u(sizes[b, 2])
@@ -244,7 +268,7 @@ def run_steps(
             move_owners(
                 first, last, left_rows[b], left_offsets[b], firsts[b, : n + n], starts, a_indptr,
                 a_columns, a_data, b_columns, b_data, pushes[b], losses[b], left_starts[b], old_columns[b],
-                old_data[b], runs, a_slots, a_accumulators, a_l2, a_rule, wide, apart, gradient,
+                old_data[b], runs, a_slots, a_accumulators, a_l2, a_rule, wide, apart, left_gradient,
             )  # fmt: skip
             portion_done(counts, phase, last - first)
             first, last = next_portion(counts, phase, thread, n_left)
@@ -254,7 +278,7 @@ def run_steps(
         while first < last:
             move_partners(
                 first, last, right_rows[b], right_offsets[b], pairs[b, : n + n], starts, runs, pushes[b],
-                weights[b], b_indptr, b_data, b_l2, b_rule, gradient,
+                weights[b], b_indptr, b_data, b_l2, b_rule, right_gradient,
             )  # fmt: skip
             portion_done(counts, phase, last - first)
             first, last = next_portion(counts, phase, thread, n_right)

@@ -15,8 +15,11 @@ import numpy.typing as npt
 from numba import njit
 from numba.extending import overload
 
+from sparserec_np.kernels.lanes import LANES, lane, put, root, take
+
 _u = np.uint64
 _1 = np.uint64(1)
+_LANES = np.uint64(LANES)
 
 Array = npt.NDArray[Any]
 
@@ -47,37 +50,56 @@ class AdamRule(NamedTuple):
     epsilon: Any
 
 
-def _sgd(rule, data, q, g):
-    data[q] -= rule.learning_rate * g
+def _sgd(rule, data, q, n, gradient, shrink):
+    weights = take(data, q, n)
+    put(data, q, n, weights - rule.learning_rate * (gradient + shrink * weights))
 
 
-def _adagrad(rule, data, q, g):
-    square = rule.squares[q] + g * g
-    rule.squares[q] = square
-    data[q] -= rule.learning_rate * g / (np.sqrt(square) + rule.epsilon)
+def _adagrad(rule, data, q, n, gradient, shrink):
+    weights = take(data, q, n)
+    g = gradient + shrink * weights
+    squares = take(rule.squares, q, n) + g * g
+    put(rule.squares, q, n, squares)
+    put(data, q, n, weights - rule.learning_rate * g / (root(squares) + rule.epsilon))
 
 
-def _adam(rule, data, q, g):
+def _adam(rule, data, q, n, gradient, shrink):
     one = data.dtype.type(1)
-    rule.steps[q] += 1
-    rule.first[q] = rule.beta1 * rule.first[q] + (one - rule.beta1) * g
-    rule.second[q] = rule.beta2 * rule.second[q] + (one - rule.beta2) * g * g
-    mean = rule.first[q] / (one - rule.beta1 ** rule.steps[q])
-    spread = rule.second[q] / (one - rule.beta2 ** rule.steps[q])
-    data[q] -= rule.learning_rate * mean / (np.sqrt(spread) + rule.epsilon)
+    for i in range(n):
+        g = lane(gradient, i) + shrink * data[q]
+        rule.steps[q] += 1
+        rule.first[q] = rule.beta1 * rule.first[q] + (one - rule.beta1) * g
+        rule.second[q] = rule.beta2 * rule.second[q] + (one - rule.beta2) * g * g
+        mean = rule.first[q] / (one - rule.beta1 ** rule.steps[q])
+        spread = rule.second[q] / (one - rule.beta2 ** rule.steps[q])
+        data[q] -= rule.learning_rate * mean / (np.sqrt(spread) + rule.epsilon)
+        q += _1
 
 
 _MOVES: dict[type, Callable[..., None]] = {SGDRule: _sgd, AdagradRule: _adagrad, AdamRule: _adam}
 
 
-def move(rule: Any, data: Array, q: Any, g: Any) -> None:
-    """Move entry ``q`` down its gradient ``g``; for kernels."""
-    _MOVES[type(rule)](rule, data, q, g)
+def move(rule: Any, data: Array, q: Any, n: Any, gradient: Any, shrink: Any) -> None:
+    """Move ``n`` entries, up to ``LANES``, from ``q`` on; for kernels.
+
+    Down ``gradient``, which has a lane for each, and ``shrink`` times the entries.
+    """
+    _MOVES[type(rule)](rule, data, q, n, gradient, shrink)
 
 
 @overload(move, jit_options={"error_model": "numpy", "fastmath": {"contract"}})
-def _move(rule, data, q, g):
+def _move(rule, data, q, n, gradient, shrink):
     return _MOVES[rule.instance_class]
+
+
+@njit(nogil=True, inline="always")
+def move_row(rule, data, q, n, values, v, shrink):
+    """Move the ``n`` entries of a row, from ``q`` on, down ``values[v : v + n]``, as `move` does."""
+    i = _u(0)
+    while i < n:
+        some = min(n - i, _LANES)
+        move(rule, data, q + i, some, take(values, v + i, some), shrink)
+        i += _LANES
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
@@ -89,8 +111,5 @@ def step(start, stop, rows, counts, indptr, data, value_starts, values, l2, rule
     """
     real = data.dtype.type
     for t in range(_u(start), _u(stop)):
-        shrink = l2 * real(counts[t])
-        q = _u(indptr[_u(rows[t])])
-        for v in range(_u(value_starts[t]), _u(value_starts[t + _1])):
-            move(rule, data, q, values[v] + shrink * data[q])
-            q += _1
+        first, n = _u(value_starts[t]), _u(value_starts[t + _1]) - _u(value_starts[t])
+        move_row(rule, data, _u(indptr[_u(rows[t])]), n, values, first, l2 * real(counts[t]))
