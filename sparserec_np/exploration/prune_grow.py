@@ -84,7 +84,7 @@ def replace(parameter: Parameter, n: int) -> Replacement:
     np.logical_not(kept, out=kept)
     done = Replacement(kept, np.empty(table.nnz, dtype=bool), n)
     columns = np.empty(n, dtype=table.indices.dtype)
-    place_grown(table.indptr, table.indices, kept, slots, chosen, done.grown, columns)
+    place_grown(table.indptr, table.indices, kept, slots, chosen.view(np.uint8), done.grown, columns)
     done.carry(table.data, 0)
     done.carry(table.indices, columns)
     table.pattern_changed()

@@ -10,9 +10,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from sparserec_np.kernels.bits import AT_ONCE, count_bits, equal_bits, lowest_bit
 from sparserec_np.kernels.words import word_at
 
 _u = np.uint64
+_AT_ONCE = np.uint64(AT_ONCE)
 _1, _2, _3, _4, _5, _6, _7, _8 = (np.uint64(k) for k in range(1, 9))
 
 
@@ -26,35 +28,52 @@ def clear_stored(slots, indptr, columns, scores):
                 judged[columns[q]] = 0
 
 
+@njit(nogil=True, inline="always")
+def _marks(flat, at, n):
+    """Return which of ``flat[at : at + n]``, zeros and ones, are ones: bit i for ``at + i``."""
+    if at + _AT_ONCE <= _u(len(flat)):
+        marks = equal_bits(flat, at, np.uint8(1))
+        return marks if n == _AT_ONCE else marks & ((_1 << n) - _1)
+    marks = _u(0)
+    for i in range(n):
+        marks |= _u(flat[at + i]) << i
+    return marks
+
+
 @njit(cache=True, nogil=True)
 def place_grown(indptr, columns, kept, slots, chosen, grown, grown_columns):
     """Find the places and columns of what is grown, which is none of the stored entries.
 
-    In row ``r`` these are the columns ``c`` with ``chosen[slots[r], c]``, if ``slots[r]`` is not -1.
-    ``indptr`` is changed to what it is afterwards, ``grown`` is set where an entry is new, and their columns
-    are written to ``grown_columns``.
+    In row ``r`` these are the columns ``c`` with ``chosen[slots[r], c]``, which is passed as bytes, 0 and 1,
+    if ``slots[r]`` is not -1. ``indptr`` is changed to what it is afterwards, ``grown`` is set where an entry
+    is new, and their columns are written to ``grown_columns``.
     """
     dim, flat = _u(chosen.shape[1]), chosen.reshape(-1)
-    of_row = np.empty(dim + _1, dtype=columns.dtype)
+    of_row = np.empty(dim + _AT_ONCE, dtype=np.uint8)
     grown[:] = False
     n_kept, n_grown, q = _u(0), _u(0), _u(indptr[0])
     for row in range(_u(len(indptr)) - _1):
         end = _u(indptr[row + _1])
         if slots[row] >= 0:
-            first, n = _u(slots[row]) * dim, _u(0)
-            for column in range(dim):
-                of_row[n] = column
-                n += _u(flat[first + column])
-            for g in range(n):
-                while q < end and columns[q] < of_row[g]:
-                    n_kept += _u(kept[q])
-                    q += _1
-                grown[n_kept + n_grown] = True
-                grown_columns[n_grown] = of_row[g]
-                n_grown += _1
-        while q < end:
-            n_kept += _u(kept[q])
-            q += _1
+            of_row[:] = 0
+            for stored in range(q, end):
+                of_row[columns[stored]] = kept[stored]
+            first, column = _u(slots[row]) * dim, _u(0)
+            while column < dim:
+                stay = equal_bits(of_row, column, np.uint8(1))
+                new = _marks(flat, first + column, min(dim - column, _AT_ONCE))
+                while new != 0:
+                    bit = lowest_bit(new)
+                    grown[n_kept + count_bits(stay & ((_1 << bit) - _1)) + n_grown] = True
+                    grown_columns[n_grown] = column + bit
+                    n_grown += _1
+                    new &= new - _1
+                n_kept += count_bits(stay)
+                column += _AT_ONCE
+        else:
+            for stored in range(q, end):
+                n_kept += _u(kept[stored])
+        q = end
         indptr[row + _1] = n_kept + n_grown
 
 
