@@ -216,8 +216,7 @@ class Trainer:
 
     def _explore(self) -> None:
         """Prune and grow, one table in a thread; the probes have served."""
-        if sum(side.parameter.table.nnz for side in self.sides) > _WORTH_RELEASING:
-            release_memory()
+        self._release_memory()
         share = self.schedule.share(self.step)
         replaced: list[int] = []
 
@@ -264,6 +263,12 @@ class Trainer:
                 draw_probes(side.parameter, np.sqrt(side.degrees), n, of_side)
 
         self.items.parameter.workers.run(draw, len(self.sides), min_share=1)
+        del draws
+        self._release_memory()
+
+    def _release_memory(self) -> None:
+        if sum(side.parameter.table.nnz for side in self.sides) > _WORTH_RELEASING:
+            release_memory()
 
     def _drop_probes(self) -> None:
         for side in self.sides:

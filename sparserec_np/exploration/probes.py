@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparserec_np.autograd import Parameter
+from sparserec_np.exploration.selection import mark_smallest
 from sparserec_np.kernels.dense import zeros_in_lines
 
 
@@ -40,7 +41,7 @@ def sample_rows(
     n = min(n, int(np.count_nonzero(importance)))
     with np.errstate(divide="ignore"):
         keys = draws / importance
-    return np.sort(np.argpartition(keys, n - 1)[:n]) if n else np.empty(0, dtype=np.int64)
+    return np.flatnonzero(mark_smallest(keys, n))
 
 
 def draw_probes(
