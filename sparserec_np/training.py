@@ -263,7 +263,7 @@ class Trainer:
                 draw_probes(side.parameter, np.sqrt(side.degrees), n, of_side)
 
         self.items.parameter.workers.run(draw, len(self.sides), min_share=1)
-        del draws
+        draws.clear()
         self._release_memory()
 
     def _release_memory(self) -> None:
