@@ -25,8 +25,14 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from sparserec_np.kernels.prefetch import prefetch, prefetch_ends, prefetch_row
+
 _u = np.uint64
 _1 = np.uint64(1)
+
+# So many pairs before it is needed, the row of a pair is asked for. In each kernel anew: the holders of
+# arrays that are handed to an inlined function would be counted for each pair, which takes longer.
+_PAIRS_AHEAD = np.uint64(16)
 
 
 @njit(cache=True, nogil=True)
@@ -58,6 +64,10 @@ def dot_pairs(
         t, last = _u(blocks[b]), _u(blocks[b + _1])
         _spread_rows(wide, t, last, a_rows, a_indptr, a_columns, a_data)
         for k in range(_u(starts[t]), _u(starts[last])):
+            if k + _PAIRS_AHEAD < _u(len(pairs)):
+                ahead = _u(b_indptr[_u(b_rows[_u(pairs[k + _PAIRS_AHEAD])])])
+                prefetch(b_columns, ahead)  # the first line alone: most of these rows are short
+                prefetch(b_data, ahead)
             p, i = _u(pairs[k]), _u(owners[k]) - t
             row = _u(b_rows[p])
             total = b_data.dtype.type(0)
@@ -80,6 +90,10 @@ def dot_owners_vjp(
     for b in range(_u(start), _u(stop)):
         t, last = _u(blocks[b]), _u(blocks[b + _1])
         for k in range(_u(starts[t]), _u(starts[last])):
+            if k + _PAIRS_AHEAD < _u(len(pairs)):
+                ahead = _u(b_indptr[_u(b_rows[_u(pairs[k + _PAIRS_AHEAD])])])
+                prefetch(b_columns, ahead)  # the first line alone: most of these rows are short
+                prefetch(b_data, ahead)
             p, i = _u(pairs[k]), _u(owners[k]) - t
             row, weight = _u(b_rows[p]), g[p]
             for q in range(_u(b_indptr[row]), _u(b_indptr[row + _1])):
@@ -165,6 +179,8 @@ def combine_rows(start, stop, indptr, columns, data, w_indptr, w_rows, w_data, o
 def match_pairs(start, stop, blocks, starts, pairs, owners, dense, rows, indptr, columns, data, out):
     """``out[p] = ⟨dense[owner of p], A[rows[p]]⟩`` for the pairs ``p`` of the blocks of the part."""
     for k in range(_u(starts[_u(blocks[_u(start)])]), _u(starts[_u(blocks[_u(stop)])])):
+        if k + _PAIRS_AHEAD < _u(len(pairs)):
+            prefetch_row(indptr, columns, data, _u(rows[_u(pairs[k + _PAIRS_AHEAD])]))
         p, owner = _u(pairs[k]), _u(owners[k])
         row = _u(rows[p])
         total = data.dtype.type(0)
@@ -177,6 +193,8 @@ def match_pairs(start, stop, blocks, starts, pairs, owners, dense, rows, indptr,
 def match_owners_vjp(start, stop, blocks, starts, pairs, owners, rows, indptr, columns, data, g, out):
     """Gradient of ``dense`` in ``match_pairs``, to ``out``, which comes in zeroed."""
     for k in range(_u(starts[_u(blocks[_u(start)])]), _u(starts[_u(blocks[_u(stop)])])):
+        if k + _PAIRS_AHEAD < _u(len(pairs)):
+            prefetch_row(indptr, columns, data, _u(rows[_u(pairs[k + _PAIRS_AHEAD])]))
         p, owner = _u(pairs[k]), _u(owners[k])
         row, weight = _u(rows[p]), g[p]
         for q in range(_u(indptr[row]), _u(indptr[row + _1])):
@@ -197,6 +215,12 @@ def match_partners_vjp(
         first, last = _u(starts[_u(blocks[b])]), _u(starts[_u(blocks[b + _1])])
         n_mine = _pairs_between(rows, pairs, first, last, low, high, mine)
         for m in range(n_mine):
+            if m + _PAIRS_AHEAD < n_mine:
+                ahead = _u(rows[_u(pairs[_u(mine[m + _PAIRS_AHEAD])])])
+                entry = _u(indptr[ahead])
+                length = _u(indptr[ahead + _1]) - entry
+                prefetch_ends(columns, entry, length)
+                prefetch_ends(values, _u(places[ahead]), length)
             k = _u(mine[m])
             p, owner = _u(pairs[k]), _u(owners[k])
             row, weight = _u(rows[p]), weights[p]

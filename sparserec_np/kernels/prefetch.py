@@ -43,13 +43,17 @@ prefetch: Any = _prefetch
 
 
 @njit(nogil=True, inline="always")
+def prefetch_ends(array, first, n):
+    """Ask for ``n`` numbers of a row: where they begin and end, between which few rows have much."""
+    prefetch(array, first)
+    prefetch(array, first + n - np.uint64(1))
+
+
+@njit(nogil=True, inline="always")
 def prefetch_entries(columns, data, first, n):
-    """Ask for ``n`` entries of a row: where they begin and end, between which few rows have much."""
-    last = first + n - np.uint64(1)
-    prefetch(columns, first)
-    prefetch(columns, last)
-    prefetch(data, first)
-    prefetch(data, last)
+    """Ask for ``n`` entries of a row."""
+    prefetch_ends(columns, first, n)
+    prefetch_ends(data, first, n)
 
 
 @njit(nogil=True, inline="always")
