@@ -146,36 +146,57 @@ def lay_out_ascending(rows, indptr, touched, offsets, owners, starts):
 
 
 @njit(cache=True, nogil=True)
-def merge_rows(a_rows, b_rows, rows, a_home, b_home):
-    """Merge two ascending lists of row numbers; returns how many there are together.
+def merge_rows(a_rows, a_counts, a_starts, b_rows, b_counts, b_starts, rows, counts, starts):
+    """Merge two ascending lists of rows that were counted and laid out; returns how many there are together.
 
-    ``a_home[i]`` becomes the place of ``a_rows[i]`` in ``rows``, and ``b_home`` likewise.
+    ``rows`` and ``counts`` have room for both lists, ``starts`` for one number more.
     """
     i, j, n = _u(0), _u(0), _u(0)
+    total = np.int64(0)
     while i < _u(len(a_rows)) or j < _u(len(b_rows)):
-        if j == _u(len(b_rows)) or (i < _u(len(a_rows)) and a_rows[i] <= b_rows[j]):
+        in_a = j == _u(len(b_rows)) or (i < _u(len(a_rows)) and a_rows[i] <= b_rows[j])
+        in_b = i == _u(len(a_rows)) or (j < _u(len(b_rows)) and b_rows[j] <= a_rows[i])
+        starts[n] = total
+        counts[n] = 0
+        if in_a:
             rows[n] = a_rows[i]
-            if j < _u(len(b_rows)) and b_rows[j] == a_rows[i]:
-                b_home[j] = n
-                j += _1
-            a_home[i] = n
+            counts[n] += a_counts[i]
+            length = a_starts[i + _1] - a_starts[i]
             i += _1
-        else:
+        if in_b:
             rows[n] = b_rows[j]
-            b_home[j] = n
+            counts[n] += b_counts[j]
+            length = b_starts[j + _1] - b_starts[j]
             j += _1
+        total += length
         n += _1
+    starts[n] = total
     return n
 
 
 @njit(cache=True, nogil=True)
-def add_runs(starts, home, values, to_starts, to_values):
-    """Add run ``i`` of ``values`` to run ``home[i]`` of ``to_values``."""
-    for i in range(_u(len(home))):
-        v = _u(to_starts[_u(home[i])])
-        for q in range(_u(starts[i]), _u(starts[i + _1])):
-            to_values[v] += values[q]
-            v += _1
+def add_runs(a_rows, a_starts, a_values, b_rows, b_starts, b_values, rows, starts, values):
+    """Write to the run of each of the merged ``rows`` what the two lists have for it, or the sum."""
+    i, j = _u(0), _u(0)
+    for n in range(_u(len(rows))):
+        v = _u(starts[n])
+        in_a = i < _u(len(a_rows)) and a_rows[i] == rows[n]
+        in_b = j < _u(len(b_rows)) and b_rows[j] == rows[n]
+        if in_a and in_b:
+            shift = _u(b_starts[j]) - _u(a_starts[i])
+            for q in range(_u(a_starts[i]), _u(a_starts[i + _1])):
+                values[v] = a_values[q] + b_values[q + shift]
+                v += _1
+        elif in_a:
+            for q in range(_u(a_starts[i]), _u(a_starts[i + _1])):
+                values[v] = a_values[q]
+                v += _1
+        else:
+            for q in range(_u(b_starts[j]), _u(b_starts[j + _1])):
+                values[v] = b_values[q]
+                v += _1
+        i += _u(in_a)
+        j += _u(in_b)
 
 
 @njit(cache=True, nogil=True)

@@ -209,18 +209,16 @@ class TableGradient:
 
     def __add__(self, other: TableGradient) -> TableGradient:
         """Sum two gradients of the same table."""
-        rows = np.empty(len(self.rows) + len(other.rows), dtype=np.int64)
-        homes = np.empty(len(self.rows), dtype=np.int64), np.empty(len(other.rows), dtype=np.int64)
-        rows = rows[: merge_rows(self.rows, other.rows, rows, *homes)]
-        counts = np.zeros(len(rows), dtype=np.int64)
-        starts = np.zeros(len(rows) + 1, dtype=np.int64)
-        for gradient, home in zip((self, other), homes, strict=True):
-            counts[home] += gradient.counts
-            starts[1:][home] = np.diff(gradient.starts)
-        np.cumsum(starts, out=starts)
-        values = np.zeros(starts[-1], dtype=self.values.dtype)
-        for gradient, home in zip((self, other), homes, strict=True):
-            add_runs(gradient.starts, home, gradient.values, starts, values)
+        most = len(self.rows) + len(other.rows)
+        rows, counts, starts = (np.empty(most + more, dtype=np.int64) for more in (0, 0, 1))
+        n = merge_rows(
+            self.rows, self.counts, self.starts, other.rows, other.counts, other.starts, rows, counts, starts
+        )
+        rows, counts, starts = rows[:n], counts[:n], starts[: n + 1]
+        values = np.empty(starts[-1], dtype=self.values.dtype)
+        add_runs(
+            self.rows, self.starts, self.values, other.rows, other.starts, other.values, rows, starts, values
+        )
         return TableGradient(rows, counts, starts, values)
 
     def entries(self, table: SparseTable) -> IntArray:
