@@ -25,13 +25,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from sparserec_np.kernels.prefetch import prefetch, prefetch_ends, prefetch_row
+from sparserec_np.kernels.prefetch import prefetch_ends, prefetch_row, prefetch_short_row
 
 _u = np.uint64
 _1 = np.uint64(1)
 
-# So many pairs before it is needed, the row of a pair is asked for. In each kernel anew: the holders of
-# arrays that are handed to an inlined function would be counted for each pair, which takes longer.
+# So many pairs before it is needed, the row of a pair is asked for. Each kernel looks up by itself which row
+# that is: in a function of its own, inlined or not, that takes longer than what is gained.
 _PAIRS_AHEAD = np.uint64(16)
 
 
@@ -65,9 +65,7 @@ def dot_pairs(
         _spread_rows(wide, t, last, a_rows, a_indptr, a_columns, a_data)
         for k in range(_u(starts[t]), _u(starts[last])):
             if k + _PAIRS_AHEAD < _u(len(pairs)):
-                ahead = _u(b_indptr[_u(b_rows[_u(pairs[k + _PAIRS_AHEAD])])])
-                prefetch(b_columns, ahead)  # the first line alone: most of these rows are short
-                prefetch(b_data, ahead)
+                prefetch_short_row(b_indptr, b_columns, b_data, _u(b_rows[_u(pairs[k + _PAIRS_AHEAD])]))
             p, i = _u(pairs[k]), _u(owners[k]) - t
             row = _u(b_rows[p])
             total = b_data.dtype.type(0)
@@ -91,9 +89,7 @@ def dot_owners_vjp(
         t, last = _u(blocks[b]), _u(blocks[b + _1])
         for k in range(_u(starts[t]), _u(starts[last])):
             if k + _PAIRS_AHEAD < _u(len(pairs)):
-                ahead = _u(b_indptr[_u(b_rows[_u(pairs[k + _PAIRS_AHEAD])])])
-                prefetch(b_columns, ahead)  # the first line alone: most of these rows are short
-                prefetch(b_data, ahead)
+                prefetch_short_row(b_indptr, b_columns, b_data, _u(b_rows[_u(pairs[k + _PAIRS_AHEAD])]))
             p, i = _u(pairs[k]), _u(owners[k]) - t
             row, weight = _u(b_rows[p]), g[p]
             for q in range(_u(b_indptr[row]), _u(b_indptr[row + _1])):

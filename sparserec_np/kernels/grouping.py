@@ -146,57 +146,38 @@ def lay_out_ascending(rows, indptr, touched, offsets, owners, starts):
 
 
 @njit(cache=True, nogil=True)
-def merge_rows(a_rows, a_counts, a_starts, b_rows, b_counts, b_starts, rows, counts, starts):
-    """Merge two ascending lists of rows that were counted and laid out; returns how many there are together.
+def add_gradients(
+    a_rows, a_counts, a_starts, a_values, b_rows, b_counts, b_starts, b_values, rows, counts, starts, values
+):
+    """Sum two gradients of a table, with ascending rows; returns how many rows the sum has.
 
-    ``rows`` and ``counts`` have room for both lists, ``starts`` for one number more.
+    ``rows``, ``counts`` and ``values`` have room for those of both, ``starts`` for one more than ``rows``.
     """
-    i, j, n = _u(0), _u(0), _u(0)
-    total = np.int64(0)
+    i, j, n, end = _u(0), _u(0), _u(0), _u(0)
     while i < _u(len(a_rows)) or j < _u(len(b_rows)):
         in_a = j == _u(len(b_rows)) or (i < _u(len(a_rows)) and a_rows[i] <= b_rows[j])
         in_b = i == _u(len(a_rows)) or (j < _u(len(b_rows)) and b_rows[j] <= a_rows[i])
-        starts[n] = total
-        counts[n] = 0
-        if in_a:
-            rows[n] = a_rows[i]
-            counts[n] += a_counts[i]
-            length = a_starts[i + _1] - a_starts[i]
-            i += _1
-        if in_b:
-            rows[n] = b_rows[j]
-            counts[n] += b_counts[j]
-            length = b_starts[j + _1] - b_starts[j]
-            j += _1
-        total += length
-        n += _1
-    starts[n] = total
-    return n
-
-
-@njit(cache=True, nogil=True)
-def add_runs(a_rows, a_starts, a_values, b_rows, b_starts, b_values, rows, starts, values):
-    """Write to the run of each of the merged ``rows`` what the two lists have for it, or the sum."""
-    i, j = _u(0), _u(0)
-    for n in range(_u(len(rows))):
-        v = _u(starts[n])
-        in_a = i < _u(len(a_rows)) and a_rows[i] == rows[n]
-        in_b = j < _u(len(b_rows)) and b_rows[j] == rows[n]
+        rows[n] = a_rows[i] if in_a else b_rows[j]
+        counts[n] = (a_counts[i] if in_a else 0) + (b_counts[j] if in_b else 0)
+        starts[n] = end
         if in_a and in_b:
             shift = _u(b_starts[j]) - _u(a_starts[i])
             for q in range(_u(a_starts[i]), _u(a_starts[i + _1])):
-                values[v] = a_values[q] + b_values[q + shift]
-                v += _1
+                values[end] = a_values[q] + b_values[q + shift]
+                end += _1
         elif in_a:
             for q in range(_u(a_starts[i]), _u(a_starts[i + _1])):
-                values[v] = a_values[q]
-                v += _1
+                values[end] = a_values[q]
+                end += _1
         else:
             for q in range(_u(b_starts[j]), _u(b_starts[j + _1])):
-                values[v] = b_values[q]
-                v += _1
+                values[end] = b_values[q]
+                end += _1
         i += _u(in_a)
         j += _u(in_b)
+        n += _1
+    starts[n] = end
+    return n
 
 
 @njit(cache=True, nogil=True)

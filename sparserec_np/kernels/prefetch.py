@@ -64,6 +64,14 @@ def prefetch_row(indptr, columns, data, row):
 
 
 @njit(nogil=True, inline="always")
+def prefetch_short_row(indptr, columns, data, row):
+    """Ask for where the entries of a table row begin: few of the rows go on behind the first lines."""
+    first = np.uint64(indptr[row])
+    prefetch(columns, first)
+    prefetch(data, first)
+
+
+@njit(nogil=True, inline="always")
 def prefetch_probe(slots, probes, dim, row):
     """Ask for a row's numbers among the flat ``probes``, if it is a probe row.
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from sparserec_np.errors import SettingError
-from sparserec_np.kernels.grouping import add_runs, merge_rows
+from sparserec_np.kernels.grouping import add_gradients
 
 # Values that are looked at in float64 at a time.
 _PART = 1 << 22
@@ -211,15 +211,13 @@ class TableGradient:
         """Sum two gradients of the same table."""
         most = len(self.rows) + len(other.rows)
         rows, counts, starts = (np.empty(most + more, dtype=np.int64) for more in (0, 0, 1))
-        n = merge_rows(
-            self.rows, self.counts, self.starts, other.rows, other.counts, other.starts, rows, counts, starts
-        )
-        rows, counts, starts = rows[:n], counts[:n], starts[: n + 1]
-        values = np.empty(starts[-1], dtype=self.values.dtype)
-        add_runs(
-            self.rows, self.starts, self.values, other.rows, other.starts, other.values, rows, starts, values
-        )
-        return TableGradient(rows, counts, starts, values)
+        values = np.empty(len(self.values) + len(other.values), dtype=self.values.dtype)
+        n = add_gradients(
+            self.rows, self.counts, self.starts, self.values,
+            other.rows, other.counts, other.starts, other.values,
+            rows, counts, starts, values,
+        )  # fmt: skip
+        return TableGradient(rows[:n], counts[:n], starts[: n + 1], values[: starts[n]])
 
     def entries(self, table: SparseTable) -> IntArray:
         """Numbers of the table's stored entries that ``values`` belong to, ascending."""
