@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparserec_np.autograd import Parameter
-from sparserec_np.autograd.sparse import touched_rows
+from sparserec_np.autograd.parameter import touched_rows
 from sparserec_np.kernels.bpr import run_steps
 from sparserec_np.kernels.grouping import lay_out_ascending, lay_out_pairs
 from sparserec_np.kernels.lanes import LANES

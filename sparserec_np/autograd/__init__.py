@@ -1,6 +1,7 @@
 """Reverse-mode automatic differentiation over sparse embedding tables."""
 
 from sparserec_np.autograd.check import DirectionalDerivative, check_gradients
+from sparserec_np.autograd.parameter import Parameter
 from sparserec_np.autograd.primitives import (
     absolute,
     add,
@@ -23,7 +24,7 @@ from sparserec_np.autograd.primitives import (
     tanh,
     total,
 )
-from sparserec_np.autograd.sparse import Parameter, dot, lookup, match, propagate, square_lengths
+from sparserec_np.autograd.sparse import dot, lookup, match, propagate, square_lengths
 from sparserec_np.autograd.tape import Primitive, Tape, Var
 
 __all__ = [

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sparserec_np.autograd.parameter import Parameter
 from sparserec_np.autograd.primitives import multiply, total
-from sparserec_np.autograd.sparse import Parameter
 from sparserec_np.autograd.tape import Tape, Var
 from sparserec_np.errors import GradientError
 from sparserec_np.tables import SparseTable, TableGradient
