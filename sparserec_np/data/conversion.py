@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from sparserec_np.data.chunks import FileChunks
 from sparserec_np.data.columns import Numbering
 from sparserec_np.data.folder import new_folder, user_blocks, write_rest
-from sparserec_np.data.interactions import ReadSummary
 from sparserec_np.data.pairs import NO_WEIGHT, Ids, Rows, all_low, all_zero, chosen_ids, id_map, no_ratings
 from sparserec_np.data.reader import Table, read_table
 from sparserec_np.data.sniff import ColumnChoice
+from sparserec_np.data.summary import ReadSummary
 
 ROWS_IN_MEMORY = 1 << 22
 """Rows that are sorted at a time; more where there would be too many files, or a user has more."""

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sparserec_np.data.interactions import Interactions, ReadSummary
+from sparserec_np.data.interactions import Interactions
 from sparserec_np.data.pairs import canonical_csr
+from sparserec_np.data.summary import ReadSummary
 from sparserec_np.errors import SettingError
 from sparserec_np.runtime.ids import IdMap
 
