@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from sparserec_np.batch import Recommendations, recommend_all
 from sparserec_np.runtime import Recommender, TopK
+from sparserec_np.runtime.ids import Id
+from sparserec_np.runtime.recommender import Batch
 
 
 class Answers:
@@ -21,13 +23,33 @@ class Answers:
         @property
         def recommender(self) -> Recommender: ...  # noqa: D102
 
+    @overload
     def recommend(
         self,
-        user: Any,
+        user: Id,
         k: int = 10,
         filter_seen: bool = True,
-        exclude: Iterable[Any] | None = None,
-        candidates: Iterable[Any] | None = None,
+        exclude: Iterable[Id] | None = None,
+        candidates: Iterable[Id] | None = None,
+    ) -> TopK: ...
+
+    @overload
+    def recommend(
+        self,
+        user: Batch,
+        k: int = 10,
+        filter_seen: bool = True,
+        exclude: Iterable[Id] | None = None,
+        candidates: Iterable[Id] | None = None,
+    ) -> list[TopK]: ...
+
+    def recommend(
+        self,
+        user: Id | Batch,
+        k: int = 10,
+        filter_seen: bool = True,
+        exclude: Iterable[Id] | None = None,
+        candidates: Iterable[Id] | None = None,
     ) -> TopK | list[TopK]:
         """Best items for a user, or a list of answers for several; see `Recommender.recommend`."""
         return self.recommender.recommend(
@@ -40,8 +62,8 @@ class Answers:
         *,
         users: Any = None,
         filter_seen: bool = True,
-        exclude: Iterable[Any] | None = None,
-        candidates: Iterable[Any] | None = None,
+        exclude: Iterable[Id] | None = None,
+        candidates: Iterable[Id] | None = None,
     ) -> Iterator[Recommendations]:
         """Best items for all users, a block of users at a time; see `sparserec_np.batch.recommend_all`."""
         return recommend_all(
@@ -56,13 +78,13 @@ class Answers:
 
     def recommend_from_history(
         self,
-        history: Iterable[Any],
+        history: Iterable[Id],
         k: int = 10,
         *,
         weights: Iterable[float] | None = None,
         filter_seen: bool = True,
-        exclude: Iterable[Any] | None = None,
-        candidates: Iterable[Any] | None = None,
+        exclude: Iterable[Id] | None = None,
+        candidates: Iterable[Id] | None = None,
     ) -> TopK:
         """Best items for a person the model never saw, from the items they chose."""
         return self.recommender.recommend(
@@ -74,11 +96,23 @@ class Answers:
             candidates=candidates,
         )
 
-    def similar_items(self, item: Any, k: int = 10) -> TopK | list[TopK]:
+    @overload
+    def similar_items(self, item: Id, k: int = 10) -> TopK: ...
+
+    @overload
+    def similar_items(self, item: Batch, k: int = 10) -> list[TopK]: ...
+
+    def similar_items(self, item: Id | Batch, k: int = 10) -> TopK | list[TopK]:
         """Items whose rows point most nearly the same way; see `Recommender.similar_items`."""
         return self.recommender.similar_items(item, k)
 
-    def similar_users(self, user: Any, k: int = 10) -> TopK | list[TopK]:
+    @overload
+    def similar_users(self, user: Id, k: int = 10) -> TopK: ...
+
+    @overload
+    def similar_users(self, user: Batch, k: int = 10) -> list[TopK]: ...
+
+    def similar_users(self, user: Id | Batch, k: int = 10) -> TopK | list[TopK]:
         """Users whose rows point most nearly the same way; see `Recommender.similar_users`."""
         return self.recommender.similar_users(user, k)
 

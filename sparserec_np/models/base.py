@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from sparserec_np import metrics
 from sparserec_np.data import Interactions
 from sparserec_np.errors import DataError
 from sparserec_np.kernels.workers import Workers
-from sparserec_np.losses import LOSSES
+from sparserec_np.losses import LOSSES, Loss
 from sparserec_np.models.amounts import AMOUNTS, amount_of
 from sparserec_np.models.answers import Answers
 from sparserec_np.models.fitting import Record, n_negatives
@@ -29,6 +29,7 @@ from sparserec_np.teachers import AUTO_TEACHER, affordable_teacher
 _WIDTHS = (1, 2, 4, 8)
 
 Callback = Callable[[Record], None]
+Self = TypeVar("Self", bound="SparseRecommender")  # typing has it from Python 3.11 on
 
 
 class SparseRecommender(Answers, Stored):
@@ -39,6 +40,33 @@ class SparseRecommender(Answers, Stored):
     #: Width in multiples of dim where data is thin: a start says too little there to choose by; 0 to choose.
     thin_width: ClassVar[int] = 0
 
+    # The settings that all estimators have; `_store` sets them.
+    density: float
+    dim: int
+    loss: str | Loss
+    learning_rate: float | None
+    regularization: float | None
+    epochs: int | None
+    batch_size: int | None
+    negatives: int | None
+    popularity_power: float
+    mask_init: str
+    init_scale: float | None
+    update_every: int | None
+    prune_fraction: float | None
+    grow_by: str
+    probe_fraction: float
+    optimizer: str
+    teacher: Any
+    teacher_weight: float | None
+    teacher_temperature: float
+    early_stopping: int | None
+    validation_fraction: float
+    refit: bool
+    random_state: Any
+    n_jobs: int | None
+    verbose: bool
+
     def _store(self, settings: dict[str, Any]) -> None:
         """Keep the arguments of ``__init__`` as they are, under their names: scikit-learn's convention."""
         for name in self._get_param_names():
@@ -46,7 +74,7 @@ class SparseRecommender(Answers, Stored):
 
     # ---- fitting --------------------------------------------------------------------------------------
 
-    def fit(self, interactions: Any, callback: Callback | None = None) -> SparseRecommender:
+    def fit(self: Self, interactions: Any, callback: Callback | None = None) -> Self:
         """Train on interactions.
 
         Parameters

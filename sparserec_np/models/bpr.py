@@ -67,6 +67,17 @@ class SparseBPR(SparseRecommender):  # noqa: D101
 
     by_amount: ClassVar[dict[str, tuple[Any, Any, Any]]] = {"init_scale": (1.0, 1.0, 2.0)}
 
+    # Settings of its own, and those that are never left to the amount of data.
+    learning_rate: float
+    regularization: float
+    epochs: int
+    negatives: int
+    prune_fraction: float
+    teacher_weight: float
+    early_stopping: int
+    user_share: float
+    width: int | None
+
     def __init__(
         self,
         *,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+Self = TypeVar("Self", bound="Estimator")  # typing has it from Python 3.11 on
 
 
 class Estimator:
@@ -14,10 +16,8 @@ class Estimator:
     """
 
     if TYPE_CHECKING:
-        # Settings are attributes, but no checker knows their names.
+        # Each estimator has settings of its own.
         def __init__(self, **settings: Any) -> None: ...
-
-        def __getattr__(self, name: str) -> Any: ...
 
     @classmethod
     def _get_param_names(cls) -> list[str]:
@@ -33,7 +33,7 @@ class Estimator:
         """
         return {name: getattr(self, name) for name in self._get_param_names()}
 
-    def set_params(self, **params: Any) -> Any:
+    def set_params(self: Self, **params: Any) -> Self:
         """Change settings by name.
 
         Returns

@@ -102,6 +102,11 @@ class SparseGraph(SparseRecommender):  # noqa: D101
     }
     thin_width = 4
 
+    width: int | None
+    item_power: float
+    length_power: float | None
+    history_dropout: float | None
+
     def __init__(
         self,
         *,

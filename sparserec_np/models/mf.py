@@ -104,6 +104,17 @@ class SparseMF(SparseRecommender):  # noqa: D101
 
     losses: ClassVar[tuple[str, ...]] = ("logistic", "squared")
 
+    # Settings of its own, and those that are never left to the amount of data.
+    learning_rate: float
+    regularization: float
+    epochs: int
+    negatives: int
+    init_scale: float
+    prune_fraction: float
+    teacher_weight: float
+    early_stopping: int
+    user_share: float
+
     def __init__(
         self,
         *,

@@ -199,7 +199,7 @@ def _check_teacher(settings: dict[str, Any]) -> None:
             f"teacher is {teacher!r}; expected {', '.join(TEACHERS)}, {AUTO_TEACHER}, {NO_TEACHER}, an "
             "estimator such as SparseGraph(density=1), a function that makes a teacher, or None"
         )
-    if isinstance(teacher, Estimator) and teacher.loss == "squared":
+    if isinstance(teacher, Estimator) and getattr(teacher, "loss", None) == "squared":
         raise SettingError(f"teacher is {teacher!r}; expected a model that ranks, this one predicts ratings")
     if settings["loss"] in ("squared", squared):
         raise SettingError(

@@ -1,5 +1,6 @@
 import inspect
 import re
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -176,3 +177,11 @@ def test_settings_left_to_the_data_follow_from_how_much_there_is(tastes, monkeyp
 def test_a_width_is_kept_where_data_is_thin(tastes, monkeypatch):
     monkeypatch.setattr("sparserec_np.models.amounts._THIN_PER_ITEM", tastes.n_interactions)
     assert SparseGraph(dim=8, width=16, epochs=1, random_state=0).fit(tastes).width_ == 16
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_type_checkers_know_every_setting_as_an_attribute(estimator):
+    arguments = get_type_hints(estimator.__init__)
+    del arguments["return"]
+    attributes = get_type_hints(estimator)
+    assert {name: attributes.get(name) for name in arguments} == arguments
