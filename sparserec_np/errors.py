@@ -6,7 +6,10 @@ what was found, what was expected and how to mend it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 
 class SparserecError(Exception):
@@ -22,7 +25,28 @@ class SettingError(SparserecError, ValueError):
 
 
 class NotFittedError(SparserecError, ValueError, AttributeError):
-    """An estimator was asked for an answer before ``fit``."""
+    """An estimator was asked for an answer before ``fit``.
+
+    Where scikit-learn has been imported it is a `sklearn.exceptions.NotFittedError`, too: what a program
+    catches under that name must have been imported by it. scikit-learn is not imported for that.
+    """
+
+    def __new__(cls, *args: object) -> NotFittedError:  # noqa: D102
+        theirs = getattr(sys.modules.get("sklearn.exceptions"), "NotFittedError", None)
+        if cls is NotFittedError and theirs is not None:
+            return _derived_from_both(theirs)(*args)
+        return super().__new__(cls, *args)
+
+    def __reduce__(self) -> Any:
+        # By the public name: whoever unpickles it may have imported scikit-learn or not.
+        return NotFittedError, self.args
+
+
+@cache
+def _derived_from_both(theirs: type[Exception]) -> type[NotFittedError]:
+    """Make the class of a `NotFittedError` that is scikit-learn's as well."""
+    names = {"__doc__": NotFittedError.__doc__, "__module__": __name__}
+    return type("NotFittedError", (NotFittedError, theirs), names)
 
 
 class ModelFormatError(SparserecError, ValueError):
@@ -69,4 +93,9 @@ class MissingPackageError(SparserecError, ImportError):
     """
 
     def __init__(self, feature: str, requirement: str) -> None:
+        self.feature = feature
+        self.requirement = requirement
         super().__init__(f"{feature} needs a package that is not installed; run: pip install '{requirement}'")
+
+    def __reduce__(self) -> Any:
+        return MissingPackageError, (self.feature, self.requirement)

@@ -96,10 +96,19 @@ class SparseRecommender(Answers, Stored):
             For interactions that nothing can be learnt from.
         """
         self.check_settings()
-        loss = LOSSES[self.loss] if isinstance(self.loss, str) else self.loss
         data = (
             interactions if isinstance(interactions, Interactions) else Interactions.from_matrix(interactions)
         )
+        # All is learnt by another object and taken over in one step: whatever stops the training, also
+        # Ctrl-C, leaves this estimator as it was.
+        fitted = self._with_settings_alone()
+        fitted._learn(data, callback)
+        self._take_over(fitted)
+        return self
+
+    def _learn(self, data: Interactions, callback: Callback | None) -> None:
+        """Train, and keep what was learnt; the settings are checked."""
+        loss = LOSSES[self.loss] if isinstance(self.loss, str) else self.loss
         self.amount_ = amount_of(data)
         self.settings_ = self.settings_for(self.amount_)
         if self.settings_["teacher"] == AUTO_TEACHER:
@@ -127,7 +136,6 @@ class SparseRecommender(Answers, Stored):
         self.history_ = history
         self._data = self._model_data(data)
         self._recommender = Recommender(self._data)
-        return self
 
     def widths(self, data: Interactions) -> list[int]:
         """Return the widths that ``width=None`` tries on some interactions, ascending."""

@@ -128,11 +128,32 @@ class Stored(Estimator):
         self._check_fitted()
         return self.items_.nnz + (self.users_.nnz if self.users_ is not None else 0)
 
+    def _with_settings_alone(self: Fitted) -> Fitted:
+        """Return an estimator that is not fitted and shares the settings of this one."""
+        other = type(self).__new__(type(self))
+        other.__dict__ = {name: value for name, value in self.__dict__.items() if not _is_learnt(name)}
+        return other
+
+    def _take_over(self, fitted: Stored) -> None:
+        """Replace all that this estimator has learnt by what another one has, in one step."""
+        learnt = {name: value for name, value in fitted.__dict__.items() if _is_learnt(name)}
+        self.__dict__ = {
+            name: value for name, value in self.__dict__.items() if not _is_learnt(name)
+        } | learnt
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_recommender")
+
     def _check_fitted(self) -> None:
-        if not hasattr(self, "_recommender"):
+        if not self.__sklearn_is_fitted__():
             raise NotFittedError(
                 f"this {type(self).__name__} is not fitted yet; call fit(interactions) first"
             )
+
+
+def _is_learnt(name: str) -> bool:
+    """Whether an attribute is a result of fitting: by scikit-learn's convention its name ends in ``_``."""
+    return name in ("_data", "_recommender") or (name.endswith("_") and not name.startswith("_"))
 
 
 def table_data(table: SparseTable) -> TableData:
