@@ -1,7 +1,9 @@
 """The parts of the package's description that ``pyproject.toml`` has no words for.
 
-The packages are found, so that a new one cannot be forgotten, and the README gets absolute addresses for its
-pictures and links, because a package index shows it without the repository around it.
+- The packages are found, so that a new one cannot be forgotten.
+- The README gets absolute addresses for its pictures and links, because a package index shows it without the
+  repository around it.
+- An installation in place is made visible to type checkers.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 PACKAGE = "sparserec_np"
 ROOT = Path(__file__).resolve().parent
@@ -38,7 +41,23 @@ def long_description() -> str:
     return re.sub(r"((?<!!)\[[^\]]*\]\()(?!\w+:|#)", rf"\g<1>{REPOSITORY}/blob/main/", text)
 
 
+class BuildPy(build_py):
+    """Makes an installation in place visible to static type checkers.
+
+    Setuptools installs an import hook there, which only a running Python follows. A path file with the folder
+    of the repository is understood by mypy and pyright as well.
+    """
+
+    def run(self) -> None:
+        """Copy the modules, or in place write the path file that setuptools then packs with the hook."""
+        super().run()
+        if self.editable_mode:
+            site_packages = Path(self.distribution.get_command_obj("install").install_purelib)
+            (site_packages / f"{PACKAGE}.pth").write_text(f"{ROOT}\n", encoding="utf-8")
+
+
 setup(
+    cmdclass={"build_py": BuildPy},
     packages=list(packages()),
     package_dir=packages(),
     package_data={PACKAGE: ["py.typed"]},

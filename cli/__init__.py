@@ -12,6 +12,10 @@ from sparserec_np import __version__
 from .errors import reported
 from .output import examples
 
+if __name__ == "cli":
+    # An installation in place has the repository's folder on the path; a plain one has no such module.
+    raise ModuleNotFoundError("the command line is sparserec_np.cli, not a module of its own", name=__name__)
+
 _SUMMARIES = {
     "fit": "Train a sparse model on a file of interactions.",
     "evaluate": "Measure a model on held-out interactions.",
