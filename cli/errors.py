@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -18,6 +19,8 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
 
 _GRACE = 3  # seconds
+# A message is to stay one line; other blanks may be part of an id.
+_LINE_BREAK = re.compile(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
 _interrupted, _told = threading.Event(), threading.Event()
 
 
@@ -39,7 +42,7 @@ def reported() -> Iterator[None]:
         message = _message(error)
         if message is None:
             raise
-        raise click.ClickException(" ".join(message.split())) from error
+        raise click.ClickException(_LINE_BREAK.sub(" ", message.strip())) from error
 
 
 def _message(error: Exception) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from .files import check_output, written_whole
+from .ids import parse_ids
 from .output import examples, format_option, show_ranking
 from .progress import Bar
 
 if TYPE_CHECKING:
     from sparserec_np.runtime import Recommender
-    from sparserec_np.runtime.ids import Id, IdMap
 
 
 @click.command(
@@ -80,15 +79,15 @@ def command(
     choice: dict[str, Any] = {
         "k": k,
         "filter_seen": not include_seen,
-        "exclude": None if exclude is None else _parse_ids(exclude, items),
-        "candidates": None if candidates is None else _parse_ids(candidates, items),
+        "exclude": None if exclude is None else parse_ids(exclude, items, "--exclude"),
+        "candidates": None if candidates is None else parse_ids(candidates, items, "--candidates"),
     }
     if everybody:
         _write_all(recommender, output, choice, jobs)
         return
     ids, scores = recommender.recommend(
         user=None if user is None else recommender.user_ids.parse(user),
-        history=None if history is None else _parse_ids(history, items),
+        history=None if history is None else parse_ids(history, items, "--history"),
         weights=None if weights is None else _parse_weights(weights),
         **choice,
     )
@@ -126,11 +125,6 @@ def _write_all(
                 bar.advance(len(block.users))
     if output is not None:
         click.echo(f"{n_rows:,} recommendations for {n_users:,} users: {output}")
-
-
-def _parse_ids(text: str, known: IdMap) -> list[Id]:
-    """Ids separated by commas; one that holds a comma is quoted, as in a CSV file."""
-    return [known.parse(field) for field in next(csv.reader([text], skipinitialspace=True), [])]
 
 
 def _parse_weights(text: str) -> list[float]:

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+# Characters of a value that a message shows.
+_LONGEST = 60
+
 
 class SparserecError(Exception):
     """Base of all errors that sparserec_np raises on purpose."""
@@ -77,8 +80,23 @@ class UnknownIdError(SparserecError, KeyError):
         super().__init__(kind, id, self.closest)
 
     def __str__(self) -> str:
-        hint = f"; the closest known: {', '.join(map(str, self.closest))}" if self.closest else ""
-        return f"unknown {self.kind} {self.id!r}{hint}"
+        hint = f"; the closest known: {', '.join(map(_plain, self.closest))}" if self.closest else ""
+        return f"unknown {self.kind} {shown(self.id)}{hint}"
+
+
+def shown(value: object) -> str:
+    """Show a value in a message, however long or strange it is."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to write out integers of thousands of digits
+        return "an integer of thousands of digits"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _plain(id: int | str) -> str:
+    """Show an id without quotes where that is safe: a terminal obeys control characters."""
+    text = str(id)
+    return text if text.isprintable() and text.strip() == text != "" and len(text) <= _LONGEST else shown(id)
 
 
 class MissingPackageError(SparserecError, ImportError):

@@ -5,6 +5,8 @@ It works in the folder that `make.py` made, offline, with Python 3.10, NumPy 1.2
 
 from __future__ import annotations
 
+import io
+import re
 import sys
 
 from films import FOLDER, Film, Films
@@ -41,7 +43,7 @@ class Session:
         if not line:
             return self._next()
         # "2001" is a number in no list, but it is a title.
-        if line.isascii() and line.isdigit() and 1 <= int(line) <= len(self._listed):
+        if re.fullmatch("[0-9]{1,3}", line) and 1 <= int(line) <= len(self._listed):
             return self._toggle(self._listed[int(line) - 1])
         found = self.films.search(line)
         if not found:
@@ -78,6 +80,8 @@ def main() -> int:
         print(f"{error.filename} is missing; make the app with make.py, and run it there", file=sys.stderr)
         return 1
     session = Session(films)
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # nobody's title has such bytes, and the search says so
     print(f"{len(films):,} films. Search one you like by its title, then type its number.\n\n{HELP}\n")
     try:
         while (line := input("> ")).strip() not in ("q", "quit"):

@@ -29,6 +29,8 @@ LOOPBACK = "127.0.0.1"
 MAX_TEXT = 100
 MAX_LIKED = 1000
 MAX_FILMS = 100
+MAX_EXACT = 2**53 - 1
+"""Largest integer that JavaScript tells apart from its neighbours."""
 
 Parameters = Mapping[str, list[str]]
 
@@ -131,7 +133,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.headers.get("Host", "").partition(":")[0] in (LOOPBACK, "localhost")
 
     def _send_json(self, code: int, answer: dict[str, Any]) -> None:
-        body = json.dumps(answer, ensure_ascii=False).encode()
+        body = json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()
         self._send(code, "application/json; charset=utf-8", body)
 
     def _send(self, code: int, type_: str, body: bytes) -> None:
@@ -176,7 +178,9 @@ def _k(parameters: Parameters) -> int:
 
 
 def _shown(film: Film) -> dict[str, Any]:
-    return {**film._asdict(), "genres": film.genres.split()}
+    # A number in JavaScript has 53 bits; with more, an id would lose digits on its way through the page.
+    exact = isinstance(film.id, str) or abs(film.id) <= MAX_EXACT
+    return {**film._asdict(), "id": film.id if exact else str(film.id), "genres": film.genres.split()}
 
 
 def main() -> int:

@@ -8,8 +8,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from sparserec_np.errors import ModelFormatError
-from sparserec_np.runtime.format import parse_json, shown
+from sparserec_np.errors import ModelFormatError, shown
+from sparserec_np.runtime.format import parse_json
 from sparserec_np.runtime.ids import ID_PARTS, IdMap
 
 _KINDS = {"u": "unsigned integers", "f": "float numbers"}

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparserec_np.errors import ModelFormatError, SettingError
+from sparserec_np.errors import ModelFormatError, SettingError, shown
 
 _DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
@@ -200,12 +200,6 @@ def naming(path: str) -> Iterator[None]:
         yield
     except ModelFormatError as error:
         raise ModelFormatError(f"{path}: {error}") from None
-
-
-def shown(value: object) -> str:
-    """Show a value from a file in a message, however long or strange it is."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _read_header(content: mmap.mmap, size: int) -> dict[str, Any]:

@@ -16,12 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparserec_np.errors import DataError, ModelFormatError, UnknownIdError
+from sparserec_np.errors import DataError, ModelFormatError, SettingError, UnknownIdError, shown
 
 Id = int | str
 Ids = Sequence[Id] | NDArray[Any]
 
 _UNSIGNED = (np.uint8, np.uint16, np.uint32)
+
+#: Integer ids lie between these.
+SMALLEST_ID, LARGEST_ID = -(2**63), 2**63 - 1
 
 #: Names of the tensors of an id map, whatever kind it is of.
 ID_PARTS = ("numbers", "text", "offsets")
@@ -71,7 +74,7 @@ class IdMap(ABC):
             from sparserec_np.runtime.str_ids import StrIds
 
             return StrIds.from_strings(array.tolist(), entity)
-        if not all(issubclass(type_, Integral) for type_ in types):
+        if not all(issubclass(type_, Integral) and type_ is not bool for type_ in types):
             found = ", ".join(sorted(type_.__name__ for type_ in types))
             raise DataError(f"{entity} ids are of type {found}; expected all int or all str")
         try:
@@ -260,6 +263,60 @@ def smallest_integers(values: NDArray[Any]) -> NDArray[Any]:
         if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
             return values.astype(dtype, copy=False)
     return values.astype(np.int64, copy=False)
+
+
+def is_id(value: object) -> bool:
+    """Whether a value can be an id: an integer or a string. Booleans and floats that equal one are not."""
+    return isinstance(value, str | Integral) and not isinstance(value, bool)
+
+
+def plain_id(value: object, name: str) -> Id:
+    """Return an id in Python's own type, once it is certain that a file can hold it.
+
+    Parameters
+    ----------
+    value : object
+        What the caller gave as an id.
+    name : str
+        What the message calls it.
+
+    Raises
+    ------
+    SettingError
+        If it is neither an integer of 64 bits nor a string of Unicode characters.
+    """
+    if not is_id(value):
+        raise SettingError(f"{name} is {shown(value)}; expected an integer or a string")
+    if not isinstance(value, str):
+        number = int(value)  # type: ignore[call-overload]
+        if not SMALLEST_ID <= number <= LARGEST_ID:
+            raise SettingError(
+                f"{name} is {shown(number)}; expected an integer of 64 bits, at most 2**63 - 1; "
+                "give larger numbers as strings"
+            )
+        return int(number)
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise SettingError(f"{name} is {shown(value)}, which is not valid Unicode: {error.reason}") from None
+    return str(value)
+
+
+def flat(ids: Ids, entity: str) -> NDArray[Any]:
+    """Return ids as an array of one dimension.
+
+    Raises
+    ------
+    SettingError
+        If they are nested.
+    """
+    try:
+        array = np.asarray(ids)
+    except ValueError:  # lists of several lengths
+        array = np.empty((0, 0))
+    if array.ndim != 1:
+        raise SettingError(f"{entity} ids are nested, such as {shown(ids)}; expected a flat list or array")
+    return array
 
 
 def not_sorted(entity: str, one: object, next_: object, row: int) -> DataError:

@@ -15,9 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparserec_np.errors import ModelFormatError
-from sparserec_np.runtime.ids import IdMap, Ids, not_sorted, smallest_integers
+from sparserec_np.runtime.ids import (
+    LARGEST_ID,
+    SMALLEST_ID,
+    IdMap,
+    Ids,
+    flat,
+    is_id,
+    not_sorted,
+    smallest_integers,
+)
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+# Digits of the largest integer id.
+_MOST_DIGITS = 19
 
 
 class IntIds(IdMap):
@@ -85,15 +96,16 @@ class IntIds(IdMap):
         return wanted.copy() if isinstance(self._numbers, range) else self._numbers[wanted].astype(np.int64)
 
     def _find(self, id: object) -> int:
-        if not isinstance(id, Integral):
+        if not isinstance(id, Integral) or not is_id(id):
             return -1
         number = int(id)
         row = bisect_left(self._numbers, number)
         return row if row < len(self) and self._numbers[row] == number else -1
 
     def rows(self, ids: Ids) -> NDArray[np.int64]:
-        wanted = np.asarray(ids)
-        if wanted.dtype.kind not in "iu" or wanted.dtype == np.uint64:
+        wanted = flat(ids, self.entity)
+        unsure = wanted.dtype == np.uint64 or (isinstance(ids, list | tuple) and bool in set(map(type, ids)))
+        if unsure or wanted.dtype.kind not in "iu":
             # Not (all) int64: one by one, so that the right element is named or, in a mixed list, found.
             return np.fromiter((self.row(id) for id in ids), np.int64, len(ids))
         if isinstance(self._numbers, range):
@@ -116,15 +128,27 @@ class IntIds(IdMap):
             digits = _INTEGER.search(str(id))
             if digits is None:
                 return []
-            number = int(digits.group())
+            number = _integer(digits.group())
         row = bisect_left(self._numbers, number)
         near = [int(self._numbers[i]) for i in range(max(row - n, 0), min(row + n, len(self)))]
         return sorted(near, key=lambda known: (abs(known - number), known))[:n]
 
     def parse(self, text: str) -> int:
-        if _INTEGER.fullmatch(text.strip()) is None:
+        typed = text.strip()
+        if _INTEGER.fullmatch(typed) is None:
             raise self._unknown(text)
-        return int(text)
+        number = _integer(typed)
+        if not SMALLEST_ID <= number <= LARGEST_ID:
+            raise self._unknown(text)
+        return number
+
+
+def _integer(text: str) -> int:
+    """Read an integer; one of so many digits that Python would take long becomes one beyond all ids."""
+    digits = text.lstrip("+-0")
+    if len(digits) > _MOST_DIGITS:
+        return SMALLEST_ID - 1 if text[0] == "-" else LARGEST_ID + 1
+    return int(text[0].strip("0123456789") + (digits or "0"))
 
 
 def _first_not_increasing(numbers: NDArray[Any]) -> int | None:

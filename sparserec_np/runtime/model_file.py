@@ -53,9 +53,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparserec_np.errors import ModelFormatError, SettingError
+from sparserec_np.errors import ModelFormatError, SettingError, shown
 from sparserec_np.runtime.contents import Contents
-from sparserec_np.runtime.format import naming, read_tensors, shown, write_tensors
+from sparserec_np.runtime.format import naming, read_tensors, write_tensors
 from sparserec_np.runtime.ids import smallest_integers
 from sparserec_np.runtime.model_data import ModelData
 from sparserec_np.runtime.packed import (

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparserec_np.errors import ModelFormatError
+from sparserec_np.errors import ModelFormatError, shown
 from sparserec_np.runtime.contents import Contents
-from sparserec_np.runtime.format import naming, read_tensors, shown, write_tensors
+from sparserec_np.runtime.format import naming, read_tensors, write_tensors
 from sparserec_np.runtime.ids import Id, IdMap, smallest_integers
 
 _VERSION = "1"

@@ -30,6 +30,8 @@ class StrIds(IdMap):
     _ALL_CANDIDATES = 2000
     # Above it, with this many neighbours in the alphabet, on either side.
     _NEIGHBOURS = 100
+    # So many characters of an id are compared.
+    _COMPARED = 200
 
     def __init__(
         self, text: NDArray[np.uint8], offsets: NDArray[Any], entity: str, source: str | None = None
@@ -117,7 +119,8 @@ class StrIds(IdMap):
             return np.fromiter((self.row(id) for id in wanted), np.int64, len(wanted))
         # For many look-ups, a table is worth its making: some ten searches' time per hundred ids.
         table = {id: row for row, id in enumerate(self.ids())}
-        rows = np.fromiter((table.get(id, -1) for id in wanted), np.int64, len(wanted))
+        found = (table.get(id, -1) if isinstance(id, str) else -1 for id in wanted)
+        rows = np.fromiter(found, np.int64, len(wanted))
         if rows.size and rows.min() < 0:
             raise self._unknown(wanted[int(rows.argmin())])
         return rows
@@ -125,7 +128,10 @@ class StrIds(IdMap):
     def closest(self, id: object, n: int = 3) -> list[str]:
         import difflib  # only an unknown id needs it
 
-        wanted = str(id)
+        try:
+            wanted = str(id)[: self._COMPARED]
+        except ValueError:  # an integer of thousands of digits
+            return []
         if len(self) <= self._ALL_CANDIDATES:
             candidates = self.ids()
         else:
@@ -138,7 +144,7 @@ class StrIds(IdMap):
         # Compared without case; of ids that differ in case alone, the first is named.
         by_folded: dict[str, str] = {}
         for candidate in candidates:
-            by_folded.setdefault(candidate.casefold(), candidate)
+            by_folded.setdefault(candidate.casefold()[: self._COMPARED], candidate)
         found = difflib.get_close_matches(wanted.strip().casefold(), by_folded, n)
         return [by_folded[folded] for folded in found]
 

@@ -65,6 +65,7 @@ def test_a_conversation(films):
     assert session.liked == []
     assert session.answer("*") == "You like no film yet."
     assert "2049: Égalité" in session.answer("2049")  # beyond the list, it is a title
+    assert session.answer("1" * 5000).startswith("No film is called anything like '1111")
     assert session.answer("zzzzzz").startswith("No film is called anything like 'zzzzzz'")
     assert "leave" in session.answer("?")
 
@@ -74,6 +75,13 @@ def test_the_terminal_runs_on_numpy_alone(app, alone):
     result = subprocess.run(command, input="reactor\n1\n", capture_output=True, text=True, timeout=60)
     assert (result.returncode, result.stderr) == (0, "")
     assert "You like The Reactor (1983)." in result.stdout
+
+
+def test_the_terminal_takes_bytes_that_are_no_text(app, alone):
+    command = [*alone, str(app / "terminal.py")]
+    result = subprocess.run(command, input=b"\xff\xfe\nreactor\n", capture_output=True, timeout=60)
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert b"The Reactor" in result.stdout
 
 
 @pytest.mark.parametrize("program", ["terminal.py", "web.py"])

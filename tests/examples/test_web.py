@@ -11,8 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote, urlsplit
 
 import browser as browsers
+import numpy as np
 import pytest
+from films import Film, Films
 from made_up import TITLES
+from web import recommend, search
+
+from sparserec_np.runtime import IdMap, ModelData, Recommender, TableData
 
 HOSTILE = TITLES[3][1]
 
@@ -63,9 +68,37 @@ def test_recommend(web):
 
 
 @pytest.mark.parametrize(
+    ("ids", "sent"),
+    [
+        ([-(2**63), -5, 2**53 - 1, 2**63 - 1], [str(-(2**63)), -5, 2**53 - 1, str(2**63 - 1)]),
+        (['"7"', "007", "a\nb", "a,b"], None),
+    ],
+)
+def test_ids_come_back_as_they_were_sent(ids, sent):
+    """A number of JavaScript has 53 bits: an id of more is sent as text, and understood as text."""
+    titles = [f"title {n} x" for n in range(4)]
+    model = ModelData(
+        items=TableData(np.arange(5), np.zeros(4, np.uint8), np.ones(4, np.float32), dim=1),
+        item_ids=IdMap.from_ids(ids),
+        popularity=np.array([4, 3, 2, 1]),
+    )
+    rows = zip(ids, titles, strict=True)
+    films = Films(Recommender(model), [Film(id, title, "1999", "Drama") for id, title in rows])
+    found = [film["id"] for film in json.loads(json.dumps(search(films, {"text": ["title"]})))["films"]]
+    assert found == (sent or ids)
+    for place, id in enumerate(found):
+        left = recommend(films, {"liked": [str(id)]})["films"]
+        assert {film["id"] for film in left} == {*found} - {found[place]}
+
+
+@pytest.mark.parametrize(
     ("path", "status", "message"),
     [
         ("/api/recommend?liked=7", 400, "unknown item 7; the closest known: 8"),
+        (f"/api/recommend?liked={2**63 - 1}", 400, f"unknown item {2**63 - 1}; the closest known: 42"),
+        (f"/api/recommend?liked={2**63}", 400, f"unknown item '{2**63}'; the closest known: 42"),
+        ("/api/recommend?liked=" + "9" * 5000, 400, "unknown item '9999"),
+        ("/api/recommend?liked=%ff", 400, "unknown item '\ufffd'"),
         ("/api/recommend?liked=Alien", 400, "unknown item 'Alien'"),
         ("/api/recommend?liked=", 400, "unknown item"),
         ("/api/recommend?liked=99999999999999999999999", 400, "unknown item"),

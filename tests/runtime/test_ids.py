@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparserec_np.errors import DataError, ModelFormatError, UnknownIdError
+from sparserec_np.errors import DataError, ModelFormatError, SettingError, UnknownIdError
 from sparserec_np.runtime.ids import IdMap, smallest_integers
 
 INT_IDS = st.lists(st.integers(-(2**63), 2**63 - 1), unique=True, max_size=30).map(sorted)
@@ -59,6 +59,7 @@ def test_types_at_the_border():
     assert ids_map.row(np.int32(5)) == 1
     assert "5" not in ids_map
     assert 5.0 not in ids_map
+    assert IdMap.from_ids([0, 1]).rows(np.array([1, 0], np.uint64)).tolist() == [1, 0]
     names = IdMap.from_ids(np.array(["a", "b"]))
     assert type(names[1]) is str
     assert type(names.ids()[0]) is str
@@ -97,6 +98,7 @@ def test_strings_sort_by_code_point():
         ([0.5], "type float; expected all int or all str"),
         (np.array([0.5]), "type float64"),
         (np.zeros((2, 2), int), r"shape \(2, 2\)"),
+        ([False, True], "type bool"),
         ([2**64], "beyond 64 bits"),
         (np.array([2**63], np.uint64), "beyond 64 bits"),
         (["a", "\ud800"], "not valid Unicode"),
@@ -126,6 +128,63 @@ def test_the_first_unknown_id_is_named():
         assert caught.value.closest == ["Toy Story (1995)"]
 
 
+LARGE = [-(2**63), -1, 0, 1, 2**53 + 1, 2**63 - 1]
+
+
+@pytest.mark.parametrize("ids", [LARGE, [0, 1, 2], [0, 1, 300], [-1, 0, 1]])
+@pytest.mark.parametrize("stored", [False, True])
+def test_integers_of_every_type_are_found(ids, stored):
+    ids_map = IdMap.from_ids(ids)
+    if stored:
+        ids_map = IdMap.from_tensors(ids_map.encoding, ids_map.tensors(), len(ids))
+    for row, id in enumerate(ids):
+        same = [
+            id,
+            *(t(id) for t in (np.int64, np.uint64, np.int8) if np.iinfo(t).min <= id <= np.iinfo(t).max),
+        ]
+        for one in same:
+            assert one in ids_map
+            assert ids_map.row(one) == row
+            assert ids_map.rows([one]).tolist() == ids_map.rows(np.array([one])).tolist() == [row]
+            assert ids_map.rows(np.array([one], dtype=object)).tolist() == [row]
+        assert ids_map.parse(str(id)) == id
+    for other in (
+        2**63,
+        -(2**63) - 1,
+        10**5000,
+        np.uint64(2**64 - 1),
+        True,
+        False,
+        1.0,
+        None,
+        "1",
+        b"1",
+    ):
+        assert other not in ids_map
+        for many in ([ids[0], other], np.array([other, None], dtype=object)[:1]):
+            with pytest.raises(UnknownIdError) as caught:
+                ids_map.rows(many)
+            assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("ids", [[[1, 2], [1, 2]], [[1, 2], [1]], np.zeros((2, 2), int), np.array(1)])
+def test_nested_ids_are_refused(ids):
+    with pytest.raises(SettingError, match="item ids are nested"):
+        IdMap.range(3).rows(ids)
+
+
+@pytest.mark.parametrize("n", [2, 5000])
+def test_what_is_no_string_is_no_string_id(n):
+    names = IdMap.from_ids([f"{number:05d}" for number in range(n)])
+    for other in ("\udcff", "x" * 100_000, 1, True, None, b"00001", ["00001"], 10**5000):
+        assert other not in names
+        for many in (["00001", other], ["00001", other] * n):
+            with pytest.raises(UnknownIdError) as caught:
+                names.rows(many)
+            assert caught.value.id == other
+            assert len(str(caught.value)) < 200
+
+
 def test_closest_integers():
     ids_map = IdMap.from_ids([10, 20, 30, 1000])
     assert ids_map.closest(22) == [20, 30, 10]
@@ -139,7 +198,11 @@ def test_parse():
     ids_map = IdMap.from_ids([10, 20], entity="user")
     assert ids_map.parse(" 10 ") == 10
     assert ids_map.parse("-7") == -7
-    for text in ("ten", "1_0", "10.0", "", "9" * 5000):
+    for number in (-(2**63), 2**63 - 1, 10**18):
+        assert ids_map.parse(str(number)) == number
+    assert ids_map.parse("+0010") == 10
+    assert ids_map.parse("-0") == ids_map.parse("0" * 5000) == 0
+    for text in ("ten", "1_0", "10.0", "", "9" * 5000, str(2**63), str(-(2**63) - 1), "٣", "+-1"):
         with pytest.raises(UnknownIdError):
             ids_map.parse(text)
     assert IdMap.from_ids(["10"]).parse("10") == "10"
