@@ -81,6 +81,12 @@ class PackedTable(TableData):
         self._sought = False
         self._columns: dict[int, tuple[NDArray[Any], NDArray[np.float32]]] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what the file holds, and nothing that was unpacked of it."""
+        unpacked = ("by_row", "by_column")
+        state = {name: value for name, value in self.__dict__.items() if name not in unpacked}
+        return state | {"_columns": {}, "_sought": False}
+
     @cached_property
     def by_row(self) -> Compressed:
         """The stored entries row by row."""
@@ -154,6 +160,10 @@ class PackedSeen(SeenItems):
     def __init__(self, path: str, lists: PackedLists) -> None:
         self._path, self._lists = path, lists
         self.n_users = lists.n_lists
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what the file holds, and nothing that was unpacked of it."""
+        return {name: value for name, value in self.__dict__.items() if name != "_all"}
 
     @cached_property
     def _all(self) -> tuple[NDArray[np.int64], NDArray[Any]]:

@@ -129,16 +129,25 @@ class People:
             old = self._new.get(user)
             self._new[user] = _New(told if old is None else {**old.told, **told})
 
+    def news(self) -> dict[Id, dict[int, float]]:
+        """Return what was told of everybody: weights by item row."""
+        with self._lock:
+            return {user: dict(new.told) for user, new in self._new.items()}
+
+    def replace_news(self, news: Mapping[Id, Mapping[int, float]]) -> None:
+        """Take what `news` returned for all that was told."""
+        new = {user: _New(told) for user, told in news.items()}
+        with self._lock:
+            self._new = new
+
     def save_state(self, path: str | os.PathLike[str]) -> None:
         """Write what was told; see `Recommender.save_state`."""
-        with self._lock:
-            people = dict(self._new)
         item_ids = self.data.item_ids
         write_state(
             path,
             {
-                user: {item_ids[row]: weight for row, weight in new.told.items()}
-                for user, new in people.items()
+                user: {item_ids[row]: weight for row, weight in told.items()}
+                for user, told in self.news().items()
             },
         )
 
@@ -153,9 +162,8 @@ class People:
                 raise ModelFormatError(f"{path}: {error}") from None
             known = {item: weight for item, weight in history.items() if item in self.data.item_ids}
             rows = self.data.item_ids.rows(list(known)).tolist()
-            new[user] = _New(dict(zip(rows, known.values(), strict=True)))
-        with self._lock:
-            self._new = new
+            new[user] = dict(zip(rows, known.values(), strict=True))
+        self.replace_news(new)
 
     def _check_users(self) -> None:
         """Refuse where there are none: that says more than that one of them is unknown."""

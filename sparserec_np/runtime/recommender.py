@@ -28,7 +28,8 @@ class Recommender:
     """Answers from a trained model: what next, what is similar, how well something fits.
 
     People's own ids go in and come out. One recommender may serve several threads, also while `update`
-    tells it of new interactions; the model itself is never changed.
+    tells it of new interactions; the model itself is never changed. It can be pickled and copied, with what
+    `update` was told; a pickle holds the whole model and needs no file.
 
     Parameters
     ----------
@@ -58,8 +59,17 @@ class Recommender:
         self.user_ids: IdMap = data.user_ids
         self.item_ids: IdMap = data.item_ids
         self.info: Mapping[str, Any] = data.info
+        self._accelerate = accelerate
         self._items = scorer_type(accelerate)(data.items, data.item_bias)
         self._people = People(data, self._items)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the model and what `update` was told; a copy derives again what is derived."""
+        return {"data": self.data, "accelerate": self._accelerate, "news": self._people.news()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Recommender.__init__(self, state["data"], accelerate=state["accelerate"])
+        self._people.replace_news(state["news"])
 
     @classmethod
     def load(

@@ -88,6 +88,11 @@ class TableData:
         table.by_column = Compressed(indptr, rows, values)
         return table
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all but what is derived; a copy derives it again."""
+        derived = {"by_row", "by_column"} - {self._given}
+        return {name: value for name, value in self.__dict__.items() if name not in derived}
+
     @cached_property
     def by_row(self) -> Compressed:
         """The stored entries row by row."""

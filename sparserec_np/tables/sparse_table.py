@@ -57,6 +57,10 @@ class SparseTable:
     data: FloatArray
     dim: int
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all but the columns in another type, which a copy derives again."""
+        return {name: value for name, value in self.__dict__.items() if name != "_columns"}
+
     @property
     def n_rows(self) -> int:
         """Number of rows."""
