@@ -6,21 +6,23 @@ import os
 import threading
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparserec_np.errors import ModelFormatError, SettingError
+from sparserec_np.errors import ModelFormatError, SettingError, shown
 from sparserec_np.runtime.encoding import encode
-from sparserec_np.runtime.ids import Id, Ids
+from sparserec_np.runtime.ids import Id, Ids, is_id, plain_id
 from sparserec_np.runtime.model_data import ModelData
 from sparserec_np.runtime.scoring import TableScorer, Vector
 from sparserec_np.runtime.state import read_state, write_state
-from sparserec_np.runtime.table_data import TableData
+from sparserec_np.runtime.table_data import MAX_WEIGHT, TableData
 
 Rows = NDArray[np.int64]
+
+# With vectors of so large numbers no score overflows, as large as those of the table may be.
+_SAFE = 1e20
 
 # Users encoded at a time where a table is made of them.
 _BLOCK = 1024
@@ -94,7 +96,7 @@ class People:
 
     def of_user(self, user: Any) -> Person:
         """Look up a user, of the model or new."""
-        new = self._new.get(user)
+        new = self._told(user)
         if new is not None:
             return self._updated(user, new)
         self._check_users()
@@ -102,7 +104,7 @@ class People:
 
     def of_users(self, users: Ids) -> list[Person]:
         """Several users; those of the model are looked up at once."""
-        new = [self._new.get(user) for user in users]
+        new = [self._told(user) for user in users]
         stored = [user for user, told in zip(users, new, strict=True) if told is None]
         rows = iter(self.rows(stored).tolist() if stored else [])
         return [
@@ -116,16 +118,17 @@ class People:
 
     def has_news(self, users: Iterable[Any]) -> bool:
         """Whether one of several users did something since the model was trained."""
-        return bool(self._new) and any(user in self._new for user in users)
+        return bool(self._new) and any(self._told(user) is not None for user in users)
 
     def tell(self, user: Any, rows: Rows, weights: Iterable[float] | None) -> None:
         """Remember new interactions; see `Recommender.update`."""
-        user = self._checked_new_user(user)
+        user = plain_id(user, "user")
         given = self._checked_weights(weights, len(rows))
         if given is None:
             given = np.full(len(rows), self._weight_of_one())
         told = dict(zip(rows.tolist(), given.tolist(), strict=True))
         with self._lock:
+            self._check_kind(user, self._new)
             old = self._new.get(user)
             self._new[user] = _New(told if old is None else {**old.told, **told})
 
@@ -153,10 +156,10 @@ class People:
 
     def load_state(self, path: str | os.PathLike[str]) -> None:
         """Take up what was told before; see `Recommender.load_state`."""
-        new = {}
+        new: dict[Id, dict[int, float]] = {}
         for user, history in read_state(path).items():
             try:
-                self._checked_new_user(user)
+                self._check_kind(user, new)
                 self._checked_weights(history.values(), len(history))
             except SettingError as error:
                 raise ModelFormatError(f"{path}: {error}") from None
@@ -211,26 +214,47 @@ class People:
         """Encode a history; None where it says nothing."""
         if not len(rows):
             return None
-        person = encode(self._items, self.data, rows, weights)
-        columns = np.flatnonzero(person.vector)
-        if not len(columns):
-            return None
-        return Vector(columns, person.vector[columns], np.float32(self.data.offset + person.bias))
+        with np.errstate(over="ignore", invalid="ignore"):
+            try:
+                person = encode(self._items, self.data, rows, weights)
+            except np.linalg.LinAlgError:
+                raise self._overflow(weights) from None
+            columns = np.flatnonzero(person.vector)
+            if not len(columns):
+                return None
+            vector = Vector(columns, person.vector[columns], np.float32(self.data.offset + person.bias))
+            largest = max(np.abs(vector.values).max(), abs(vector.base))
+            if not largest <= _SAFE and not np.isfinite(self._items.scores(vector)).all():
+                raise self._overflow(weights)
+        return vector
+
+    def _overflow(self, weights: NDArray[np.float64] | None) -> SettingError | ModelFormatError:
+        """Make the error for a history whose scores are beyond float32."""
+        if weights is None:
+            return ModelFormatError(
+                "the item table holds numbers so large or so small that the scores by this history overflow"
+            )
+        return SettingError(
+            f"weights of up to {np.abs(weights).max():g} make scores that overflow; give smaller weights"
+        )
 
     def base(self, user_rows: Any) -> Any:
         """Offset plus user bias, of one row or of several: what all items of a user have in common."""
         base = np.float32(self.data.offset)
         return base if self.data.user_bias is None else base + self.data.user_bias[user_rows]
 
-    def _checked_new_user(self, user: Any) -> Id:
-        if not isinstance(user, str | Integral):
-            raise SettingError(f"user is {user!r}; expected an integer or a string")
+    def _told(self, user: object) -> _New | None:
+        """Return what somebody did since the model was trained; None for nothing."""
+        # As keys, True and 1.0 equal 1, but neither is an id.
+        return self._new.get(user) if self._new and is_id(user) else None  # type: ignore[call-overload]
+
+    def _check_kind(self, user: Id, others: Iterable[Id]) -> None:
+        """Check that a user's id is of the type of all others, as it has to be in a file."""
         # Without a user table it is the first new person who decides.
-        known = [self.data.user_ids[0]] if len(self.data.user_ids) else list(self._new)[:1]
-        if known and isinstance(known[0], str) != isinstance(user, str):
-            expected = "a string" if isinstance(known[0], str) else "an integer"
-            raise SettingError(f"user is {user!r}; expected {expected}, as the others are")
-        return user if isinstance(user, str) else int(user)
+        known = self.data.user_ids[0] if len(self.data.user_ids) else next(iter(others), None)
+        if known is not None and isinstance(known, str) != isinstance(user, str):
+            expected = "a string" if isinstance(known, str) else "an integer"
+            raise SettingError(f"user is {shown(user)}; expected {expected}, as the others are")
 
     def _weight_of_one(self) -> float:
         """Weight of an interaction that none is given for."""
@@ -244,13 +268,27 @@ class People:
     def _checked_weights(self, weights: Iterable[float] | None, length: int) -> NDArray[np.float64] | None:
         if weights is None:
             return None
-        checked = np.array(weights if isinstance(weights, np.ndarray) else list(weights), dtype=np.float64)
+        checked = _numbers(weights)
         if checked.shape != (length,):
             raise SettingError(f"weights have shape {checked.shape}; expected one for each of {length} items")
         least = -np.inf if self.data.encoder == "ratings" else 0.0
-        # Beyond float32 a weight would drown all others, and overflow in the scores.
-        wrong = ~((checked >= least) & (np.abs(checked) <= np.finfo(np.float32).max))
+        wrong = ~((checked >= least) & (np.abs(checked) <= MAX_WEIGHT))
         if wrong.any():
-            expected = "a finite number" if least else "a finite number of at least 0"
-            raise SettingError(f"weights hold {checked[wrong][0]}; expected {expected}")
+            place = int(wrong.argmax())
+            lowest = f"{-MAX_WEIGHT:g}" if least else "0"
+            raise SettingError(
+                f"weights hold {checked[place]}; expected a finite number of at least {lowest} "
+                f"and at most {MAX_WEIGHT:g} at position {place}"
+            )
         return checked
+
+
+def _numbers(weights: object) -> NDArray[np.float64]:
+    """Return weights as float64, without taking texts or booleans for numbers."""
+    try:
+        array = np.array(weights if isinstance(weights, np.ndarray) else list(weights))  # type: ignore[call-overload]
+        if array.size and array.dtype.kind not in "iufO":
+            raise TypeError
+        return array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise SettingError(f"weights are {shown(weights)}; expected a number for each item") from None

@@ -16,6 +16,9 @@ MAX_DIM = 1 << 16
 #: Far beyond any trained value, and small enough that no score of float32 overflows.
 MAX_MAGNITUDE = 1e12
 
+#: Largest weight, or rating, of an interaction: its errors can be squared and summed in float32.
+MAX_WEIGHT = 1e12
+
 
 class Compressed(NamedTuple):
     """Stored entries, one row (or one column) after the other.

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from runtime_models import random_model
 
 from sparserec_np.errors import ModelFormatError, SettingError, UnknownIdError
-from sparserec_np.runtime import IdMap, Recommender, save_model
+from sparserec_np.runtime import IdMap, Recommender, TableData, save_model
 from sparserec_np.runtime.format import read_tensors, write_tensors
 from sparserec_np.runtime.state import read_state
 
@@ -116,18 +116,133 @@ def test_a_model_without_users_takes_new_ones_of_one_kind():
     [
         (("x", [1]), SettingError, "user is 'x'; expected an integer, as the others are"),
         ((1.5, [1]), SettingError, "user is 1.5; expected an integer or a string"),
+        ((1.0, [1]), SettingError, "user is 1.0; expected an integer or a string"),
+        ((True, [1]), SettingError, "user is True; expected an integer or a string"),
+        ((np.True_, [1]), SettingError, "user is .*True.*; expected an integer or a string"),
+        ((None, [1]), SettingError, "user is None; expected an integer or a string"),
+        ((b"x", [1]), SettingError, "user is b'x'; expected an integer or a string"),
+        (([1], [1]), SettingError, r"user is \[1\]; expected an integer or a string"),
+        ((2**63, [1]), SettingError, "user is 9223372036854775808; expected an integer of 64 bits"),
+        ((-(2**63) - 1, [1]), SettingError, "user is -9223372036854775809; expected an integer of 64 bits"),
+        ((np.uint64(2**63), [1]), SettingError, "user is 9223372036854775808; expected an integer of 64"),
+        ((10**5000, [1]), SettingError, "user is an integer of thousands of digits; expected"),
+        (("\ud800", [1]), SettingError, r"user is '\\ud800', which is not valid Unicode"),
+        ((1, [2**63]), UnknownIdError, "unknown item 9223372036854775808"),
+        ((1, [True]), UnknownIdError, "unknown item True"),
+        ((1, [None]), UnknownIdError, "unknown item None"),
+        ((1, ["\ud800"]), UnknownIdError, "unknown item"),
+        ((1, [[1], [1, 2]]), SettingError, "item ids are nested"),
+        ((1, [1], [np.nan]), SettingError, "weights hold nan; expected a finite number of at least 0"),
+        (
+            (1, [1, 2], [1, 1e13]),
+            SettingError,
+            r"hold 10000000000000.0; .* 1e\+12 at position 1",
+        ),
+        ((1, [1], [10**5000]), SettingError, "weights are .*; expected a number"),
+        ((1, [1], ["1"]), SettingError, r"weights are \['1'\]; expected a number for each item"),
+        ((1, [1], [True]), SettingError, r"weights are \[True\]; expected a number"),
+        ((1, [1], [[1.0]]), SettingError, "weights have shape"),
+        ((1, [1, 2], [[1.0], 2]), SettingError, "weights are"),
+        ((1, [1], [None]), SettingError, "weights hold nan; .* at position 0"),
+        ((1, [1], 3), SettingError, "weights are 3; expected a number for each item"),
         ((1, [999]), UnknownIdError, "unknown item 999"),
         ((1, [1], [1, 2]), SettingError, "weights have shape"),
         ((1, [1], [-1]), SettingError, "weights hold -1.0"),
         ((1, 5), SettingError, "items is 5; expected several item ids"),
     ],
 )
-def test_wrong_news_change_nothing(arguments, error, message):
+def test_wrong_news_change_nothing(tmp_path, arguments, error, message):
     recommender = Recommender(random_model())
     before = recommender.recommend(1)
     with pytest.raises(error, match=message):
         recommender.update(*arguments)
     assert_same(recommender.recommend(1), before)
+    # Nothing is found to be wrong when everybody's state is written.
+    recommender.update(np.int64(2**63 - 1), [1], [1e12])
+    recommender.update(-(2**63), [1])
+    recommender.save_state(tmp_path / "state")
+    assert set(read_state(tmp_path / "state")) == {-(2**63), 2**63 - 1}
+
+
+@pytest.mark.parametrize("user", ["\ud800", b"ann", None, 1.0])
+def test_wrong_strings_are_refused_at_once(tmp_path, user):
+    recommender = Recommender(random_model(ids="str"))
+    item = recommender.item_ids[0]
+    with pytest.raises(SettingError, match="user is"):
+        recommender.update(user, [item])
+    recommender.update(np.str_("ann"), [item])
+    recommender.update("", [item])
+    recommender.save_state(tmp_path / "state")
+    assert set(read_state(tmp_path / "state")) == {"", "ann"}
+    assert all(type(name) is str for name in read_state(tmp_path / "state"))
+
+
+def test_what_only_equals_an_id_is_nobody():
+    recommender = Recommender(random_model())
+    recommender.update(1, [3])
+    for user in (True, 1.0, np.float32(1), [1, 2.0], [True]):
+        with pytest.raises(UnknownIdError):
+            recommender.recommend(user)
+        with pytest.raises(UnknownIdError):
+            recommender.predict([1, user[-1] if isinstance(user, list) else user], [0, 0])
+    told = recommender.recommend(1)
+    for user in (np.int8(1), np.uint64(1)):
+        assert_same(recommender.recommend(user), told)
+        assert_same(recommender.recommend(np.array([user]))[0], told)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e-30, 1e-15, 1.0, 1e12])
+@pytest.mark.parametrize(
+    ("encoder", "encoder_settings", "parts"),
+    [
+        ("sum", {}, {}),
+        ("sum", {"norm": 3.0}, {}),
+        ("ridge", {}, {}),
+        ("ridge", {"regularization": 1e-6, "alpha": 0.0}, {}),
+        ("ratings", {"assumed_rating": 4.0}, {"biases": True}),
+        ("ratings", {"regularization": 1e-6, "assumed_rating": 4.0}, {"biases": True}),
+    ],
+)
+def test_scores_are_finite_or_the_weights_refused(tmp_path, encoder, encoder_settings, parts, scale):
+    """The largest weights, with tables as large and as small as a file may hold."""
+    model = random_model(encoder=encoder, encoder_settings=encoder_settings, **parts)
+    tables = {
+        name: TableData(
+            *table.by_row[:2], np.clip(table.by_row.values * scale, -1e12, 1e12).astype(np.float32), table.dim
+        )
+        for name, table in (("items", model.items), ("users", model.users))
+    }
+    recommender = Recommender(replace(model, **tables))
+    mixed = [1e12, 0, 1, 1e6, 3, 0, 1e9, 1, 1]
+    refused = set()
+    for n, weights in enumerate(([1e12] * 9, [1e12, *[1e-30] * 8], [0.0] * 9, mixed)):
+        for user in (5, 100 + n):
+            recommender.update(user, range(9), weights)
+            try:
+                found = recommender.recommend(user)
+                again = recommender.recommend(history=range(9), weights=weights)
+                predicted = recommender.predict([user], [3])
+                recommender.similar_users(user)
+            except (SettingError, ModelFormatError) as error:
+                refused.add(str(error).split()[0])
+                continue
+            for scores in (found.scores, again.scores, predicted):
+                assert np.isfinite(scores).all()
+    assert not refused or scale != 1.0
+    assert refused <= {"weights"}
+    recommender.save_state(tmp_path / "state")
+    recommender.load_state(tmp_path / "state")
+
+
+def test_a_state_may_be_of_another_kind_than_what_it_replaces(tmp_path):
+    nobody = {"users": None, "seen": None, "user_ids": IdMap.range(0, entity="user")}
+    names, numbers = (Recommender(random_model(**nobody)) for _ in range(2))
+    names.update("ann", [1])
+    names.save_state(tmp_path / "state")
+    numbers.update(7, [2])
+    numbers.load_state(tmp_path / "state")
+    assert_same(numbers.recommend("ann"), names.recommend("ann"))
 
 
 @pytest.mark.parametrize("ids", ["range", "int", "str"])
