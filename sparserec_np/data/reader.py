@@ -119,6 +119,8 @@ def read_table(
     """
     if sep is not None and (not sep or sep in ('"', "\n", "\r")):
         raise SettingError(f"sep is {sep!r}; expected a separator such as ',', '\\t', ';', '::' or ' '")
+    if sep is not None and any("\ud800" <= character <= "\udfff" for character in sep):
+        raise SettingError(f"sep is {sep!r}, which no text in UTF-8 holds; expected a separator such as ','")
     with Source(path) as source, ThreadPoolExecutor(_THREADS) as pool, ExitStack() as lanes:
         return _Reader(source, pool, lanes, choices, sep, header, allow_negative, make_chunks).read()
 
@@ -156,7 +158,8 @@ class _Reader:
         self._layout = self._find_layout(first, line, choices, sep, header)
         self._separators = (self._layout.separator,)
         if self._layout.header:
-            line, first = line + 1, first[first.index(b"\n") + 1 :]
+            n_lines = _lines_of_header(first, self._layout.separator)
+            line, first = line + n_lines, b"\n".join(first.split(b"\n", n_lines)[n_lines:])
         # So does splitting.
         self._splitter = FastSplitter(self._layout)
         pieces = map(self._split_fast, chain([(line, padded(first))], self._blocks))
@@ -247,7 +250,11 @@ class _Reader:
             text = block.lstrip(b"\n" + BLANKS.encode())
             if text:
                 begin = block.rfind(b"\n", 0, len(block) - len(text)) + 1
-                return line + block.count(b"\n", 0, begin), block[begin:]
+                line, block = line + block.count(b"\n", 0, begin), block[begin:]
+                # A last line without a newline is a block of its own, and may end what the one before began.
+                while block.count(b"\n") < _SAMPLE_LINES and (following := next(self._blocks, None)):
+                    block += content(following[1])
+                return line, block
         raise DataError(
             f"{self._name}, line 1, column 1: found an empty file; expected a line for each interaction: "
             "user, item and perhaps a rating and a time; give another file"
@@ -345,6 +352,19 @@ class _Reader:
                         f"{shorten(row[position])}; expected {expected}"
                     )
         raise AssertionError("a block was refused for no field")
+
+
+def _lines_of_header(block: bytes, separator: str) -> int:
+    """Return how many lines the header takes: more than one if it quotes newlines."""
+    lines = (line.decode() + "\n" for line in block.split(b"\n", _SAMPLE_LINES)[:-1])
+    if not uses_quotes(separator) or b'"' not in block.split(b"\n", 1)[0]:
+        return 1
+    rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    try:
+        next(rows)
+    except csv.Error:
+        return 1
+    return rows.line_num
 
 
 def _badly_quoted(row: str, separator: str) -> tuple[int, str]:

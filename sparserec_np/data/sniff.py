@@ -165,7 +165,7 @@ def find_layout(
     Layout
     """
     first, rest = sample[0], sample[1:]
-    by_name = any(isinstance(choice, str) and not choice.isdigit() for choice in choices.values())
+    by_name = any(isinstance(choice, str) and not _is_position(choice) for choice in choices.values())
     if by_name and header is False:
         raise SettingError("columns are given by name, but header is False; give their positions, from 1")
     if header is None:
@@ -213,7 +213,7 @@ def _position(choice: str | int, role: str, first: Sequence[str], header: bool, 
         plain = [name.split(":")[0] for name in first]
         if header and choice in plain:
             return plain.index(choice)
-        if not choice.isdigit():
+        if not _is_position(choice):
             raise DataError(
                 f"{where}: found the columns {', '.join(map(repr, first))}; expected {choice!r} among them; "
                 f"give {role} another name or a position (from 1)"
@@ -224,6 +224,11 @@ def _position(choice: str | int, role: str, first: Sequence[str], header: bool, 
             f"{role} is column {position}, but {where} has {len(first)} columns; positions count from 1"
         )
     return position - 1
+
+
+def _is_position(text: str) -> bool:
+    # Not str.isdigit, which takes the ² that int refuses; nor more digits than int reads.
+    return re.fullmatch("[0-9]{1,9}", text) is not None
 
 
 def _find_by_name(columns: dict[str, int], first: Sequence[str], rest: Sequence[Sequence[str]]) -> None:

@@ -226,6 +226,29 @@ def test_quotes(write, separator):
     assert set(interactions.items.ids()) == {item for _, item in rows}
 
 
+@pytest.mark.parametrize("end", ["\n", ""])
+@pytest.mark.parametrize("header", ['"user\nid",item\n', ""])
+def test_quoted_newlines_in_the_first_line_and_the_last(write, header, end):
+    """The last line of a file that ends without a newline is a block of its own."""
+    options = {"user": 1, "item": 2, "header": bool(header)}
+    interactions = Interactions.from_csv(write(f'{header}"a\nb","c\n\nd"{end}'), **options)
+    assert interactions.users.ids() == ["a\nb"]
+    assert interactions.items.ids() == ["c\n\nd"]
+    with pytest.raises(DataError, match=f"line {3 + 2 * bool(header)}, "):
+        Interactions.from_csv(write(f'{header}"a\nb","c"\n1,2,3{end}'), **options)
+
+
+@pytest.mark.parametrize("name", ["²", "9" * 5000, "-1"])
+def test_a_column_that_is_neither_a_name_nor_a_position_is_refused(write, name):
+    with pytest.raises(DataError, match=r"expected .* among them"):
+        Interactions.from_csv(write("user,item\n1,2\n"), user=name)
+
+
+def test_a_separator_that_no_text_holds_is_refused(write):
+    with pytest.raises(SettingError, match=r"sep is '\\ud800', which no text in UTF-8 holds"):
+        Interactions.from_csv(write("1\0,2\n"), sep="\ud800")
+
+
 def test_every_field_quoted(write):
     text = "".join(",".join(f'"{field}"' for field in row) + "\n" for row in [HEADER, *ROWS])
     check(Interactions.from_csv(write(text)))
