@@ -40,7 +40,7 @@ _KINDS = {
 KINDS = list(_KINDS)
 
 
-class Fault(AssertionError):
+class Fault(AssertionError):  # noqa: N818
     """Something that must not happen."""
 
 
@@ -173,7 +173,7 @@ class _Process:
 
     def __init__(self, kind, seed, numbers, folder):
         self.kind, self.seed, self.left, self.folder = kind, seed, numbers, folder
-        self.errors = tempfile.TemporaryFile(dir=folder)
+        self.errors = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
         command = [
             sys.executable,
             __file__,

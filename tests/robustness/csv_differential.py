@@ -22,8 +22,12 @@ SEPARATORS = [",", ",", ";", "\t", "|", " "]
 _BLANKS = " \t\r"
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
 _FOREIGN = "éßñ日本語🎬Ωж\u00a0"
-_NAMES = {"user": ["user", "userId", "user_id", "user_id:token"], "item": ["item", "movieId", "item_id"],
-          "weight": ["rating", "weight", "Rating"], "time": ["timestamp", "time"]}  # fmt: skip
+_NAMES = {
+    "user": ["user", "userId", "user_id", "user_id:token"],
+    "item": ["item", "movieId", "item_id"],
+    "weight": ["rating", "weight", "Rating"],
+    "time": ["timestamp", "time"],
+}
 
 
 @dataclass
@@ -67,15 +71,15 @@ def write_file(rng) -> File:
     roles = ["user", "item", *(role for role in ("weight", "time") if rng.random() < 0.5)]
     by_hand = bool(rng.random() < 0.6)
     header = bool(rng.random() < 0.5) or not by_hand
+    # Without being told, the reader is to find the separator: no other one may be as good a guess.
+    spice = by_hand and rng.random() < 0.5
+    quotes = separator not in "\t " and spice
     columns = list(roles)
     if by_hand:
         # Without a header, a further column would be taken for the weight or the time that is not named.
         for at in range(int(rng.integers(0, 3)) if header or len(roles) == 4 else 0):
-            columns.insert(int(rng.integers(len(columns) + 1)), f"more{at}")
+            columns.insert(int(rng.integers(len(columns) + 1)), f"more\n{at}" if quotes else f"more{at}")
         columns = rng.permutation(columns).tolist()
-    # Without being told, the reader is to find the separator: no other one may be as good a guess.
-    spice = by_hand and rng.random() < 0.5
-    quotes = separator not in "\t " and spice
     make = {role: _ids(rng, quotes, separator, spice) for role in ("user", "item")}
     make |= {"weight": _weights(rng), "time": _times(rng)}
     names = [pick(rng, _NAMES[column]) if column in _NAMES else column for column in columns]
@@ -128,7 +132,7 @@ def _ids(rng, quotes, separator, spice):
             elif spice and separator != " ":
                 letters += " :'"
             made = "".join(pick(rng, letters) for _ in range(int(rng.integers(1, 12))))
-            # A field that begins with a quote is quoted by no writer of tabs; blanks around one are no part of it.
+            # Blanks around a field are no part of it.
             pool.append(made if made.strip(_BLANKS) else "x")
     return lambda: pick(rng, pool)
 

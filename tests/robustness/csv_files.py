@@ -19,11 +19,56 @@ from mutating import EXTREME_INTEGERS, mutated_bytes, pick
 from sparserec_np import Interactions, SparseGraph
 from sparserec_np.data import convert_csv
 
-_PIECES = [b'"', b'""', b",", b";", b"\t", b"|", b" ", b"::", b"\r", b"\r\n", b"\n", b"\n\n", b"\0", b"\xff",
-           b"\xed\xa0\x80", b"\xc3", b"\xef\xbb\xbf", b"nan", b"inf", b"-inf", b"1e400", b"-1", b"-0", b"1_000",
-           b"0x10", b"9" * 400, b"3.4e38", b"1e38", b"1e-46", b"99999-01-01", b"2024-02-30", b"0000-00-00",
-           b"2024-05-31T12:00:00Z", b"-2024-01-01", b"+", b"-", b".", b"e", b"\xef\xbc\x91", b"\xe2\x80\xa8",
-           b"\x1f", b"'", b"\\", b"#", b"user,item\n", b"\x1f\x8b", b"PK\x03\x04", b"x" * 70_000]  # fmt: skip
+_PIECES = [
+    b'"',
+    b'""',
+    b",",
+    b";",
+    b"\t",
+    b"|",
+    b" ",
+    b"::",
+    b"\r",
+    b"\r\n",
+    b"\n",
+    b"\n\n",
+    b"\0",
+    b"\xff",
+    b"\xed\xa0\x80",
+    b"\xc3",
+    b"\xef\xbb\xbf",
+    b"nan",
+    b"inf",
+    b"-inf",
+    b"1e400",
+    b"-1",
+    b"-0",
+    b"1_000",
+    b"0x10",
+    b"9" * 400,
+    b"3.4e38",
+    b"1e38",
+    b"1e-46",
+    b"99999-01-01",
+    b"2024-02-30",
+    b"0000-00-00",
+    b"2024-05-31T12:00:00Z",
+    b"-2024-01-01",
+    b"+",
+    b"-",
+    b".",
+    b"e",
+    b"\xef\xbc\x91",
+    b"\xe2\x80\xa8",
+    b"\x1f",
+    b"'",
+    b"\\",
+    b"#",
+    b"user,item\n",
+    b"\x1f\x8b",
+    b"PK\x03\x04",
+    b"x" * 70_000,
+]
 _SEPARATORS = [
     ",",
     ";",
@@ -57,8 +102,10 @@ class CsvFiles(Cases):
         self.model = folder / "m.srec"
         SparseGraph(dim=8, epochs=1, random_state=0).fit(small_interactions("int")).save(self.model)
         self.folders = Folders(folder)
-        self.path.write_text("user,item,rating,time\n" + "".join(f"{u},{i},3,{u + i}\n" for u in range(N_USERS)
-                                                              for i in range(u % 3, 15, 3)))  # fmt: skip
+        rows = [
+            f"{user},{item},3,{user + item}\n" for user in range(N_USERS) for item in range(user % 3, 15, 3)
+        ]
+        self.path.write_text("user,item,rating,time\n" + "".join(rows))
         for options in ({}, {"min_rating": 3.0}, {"weight": 3, "time": 4, "header": True}):
             self.folders.use(np.random.default_rng(0), Interactions.from_csv(self.path, **options))
         for at in range(len(self.commands())):
@@ -78,16 +125,18 @@ class CsvFiles(Cases):
 
     def run(self, number, rng):
         """Read a mutated file and use it."""
-        content = write_file(rng).content
+        file = write_file(rng)
+        content, options = file.content, file.options(rng)
         plain = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
-        for _ in range(pick(rng, [1, 1, 2, 3])):
+        for _ in range(pick(rng, [0, 1, 1, 1, 2, 3])):
             plain = self._mutated(rng, plain)
         how = rng.random()
         if how < 0.12:
             pack = pick(rng, [gzip.compress, bz2.compress, lzma.compress])
             plain = mutated_bytes(rng, pack(plain)) if rng.random() < 0.7 else pack(plain)[:-1]
         self.path.write_bytes(plain)
-        options = self._options(rng)
+        if rng.random() < 0.3:
+            options = self._options(rng)
         read = []
         error = refused(lambda: read.append(Interactions.from_csv(self.path, **options)))
         if error is None and read[0].n_interactions < 10_000:
@@ -130,7 +179,7 @@ class CsvFiles(Cases):
 
     def _options(self, rng):
         options = {}
-        if rng.random() < 0.5:
+        if rng.random() < 0.7:
             for role in ("user", "item", "weight", "time"):
                 if rng.random() < 0.4:
                     options[role] = pick(rng, _COLUMNS)

@@ -16,10 +16,42 @@ from mutating import EXTREME_INTEGERS, mutated_array, mutated_bytes, mutated_jso
 from sparserec_np import Interactions, SparseBPR, SparseGraph, SparseMF
 from sparserec_np.data import split_last, split_random
 
-_DESCRIPTIONS = ["<f8", "<f4", ">f4", "<i8", ">i4", "|O", "<U4", "|V3", "<M8[s]", "<c8", "?", "[('a', '<f4')]",
-                 "f" * 300, "<f99", "é", "\\ud800", "|S0", "<i4, <f4"]  # fmt: skip
-_SHAPES = ["()", "(-1,)", "(3, 2)", "(0,)", "(1e3,)", "(99999999999999,)", "(9223372036854775808,)", "(True,)",
-           "None", "[3]", "(3", "((3,),)", "('3',)", "5"]  # fmt: skip
+_DESCRIPTIONS = [
+    "<f8",
+    "<f4",
+    ">f4",
+    "<i8",
+    ">i4",
+    "|O",
+    "<U4",
+    "|V3",
+    "<M8[s]",
+    "<c8",
+    "?",
+    "[('a', '<f4')]",
+    "f" * 300,
+    "<f99",
+    "é",
+    "\\ud800",
+    "|S0",
+    "<i4, <f4",
+]
+_SHAPES = [
+    "()",
+    "(-1,)",
+    "(3, 2)",
+    "(0,)",
+    "(1e3,)",
+    "(99999999999999,)",
+    "(9223372036854775808,)",
+    "(True,)",
+    "None",
+    "[3]",
+    "(3",
+    "((3,),)",
+    "('3',)",
+    "5",
+]
 
 
 class Folders(Cases):
@@ -123,7 +155,7 @@ class Folders(Cases):
         try:
             content = files[name]
             start = 10 + int.from_bytes(content[8:10], "little")
-            header = eval(content[10:start])  # noqa: S307 (of a file that this module made)
+            header = eval(content[10:start])
             array = np.frombuffer(content[start:], header["descr"])
         except Exception:
             return files[name]
@@ -133,10 +165,12 @@ class Folders(Cases):
             if rng.random() < 0.7:
                 described["arrays"][name[:-4]] = {"dtype": array.dtype.name, "length": len(array)}
                 files["interactions.json"] = json.dumps(described).encode()
-        except Exception:  # noqa: S110 (the description was mutated before)
+        except Exception:  # the description was mutated before
             pass
-        return _npy(f"{{'descr': '{array.dtype.str}', 'fortran_order': False, 'shape': ({len(array)},), }}",
-                    array.tobytes())  # fmt: skip
+        return _npy(
+            f"{{'descr': '{array.dtype.str}', 'fortran_order': False, 'shape': ({len(array)},), }}",
+            array.tobytes(),
+        )
 
     def _special(self, rng, path):
         """Put something in the place of a file that is not a regular file, or a very large one."""
@@ -179,11 +213,24 @@ def _with_header(rng, content):
     if rng.random() < 0.4:
         at = int(rng.integers(len(text) + 1))
         text = pick(
-            rng, [text[:at], text[at:], text[:at] + pick(rng, ["(", ")", "]", "{", "'", "#", "\\", "\0", "\n"]),
-                  text[:at] + pick(rng, ["(", ")", "[", "}", "'", '"', "\0", "\n", "lambda:0", "9" * 5000]) + text[at:],
-                  "(" * 500, "-" * 3000 + "1", "__import__('os')", "{}", "[]", "1", "{'descr': '<i4'}",
-                  text + " " * 70_000]
-        )  # fmt: skip
+            rng,
+            [
+                text[:at],
+                text[at:],
+                text[:at] + pick(rng, ["(", ")", "]", "{", "'", "#", "\\", "\0", "\n"]),
+                text[:at]
+                + pick(rng, ["(", ")", "[", "}", "'", '"', "\0", "\n", "lambda:0", "9" * 5000])
+                + text[at:],
+                "(" * 500,
+                "-" * 3000 + "1",
+                "__import__('os')",
+                "{}",
+                "[]",
+                "1",
+                "{'descr': '<i4'}",
+                text + " " * 70_000,
+            ],
+        )
     version = pick(rng, [(1, 0), (1, 0), (1, 0), (2, 0), (3, 0), (0, 0), (9, 9), (1, 1)])
     length = pick(rng, [None, None, None, None, 0, 1, 65_535, len(text) - 1])
     if version[0] == 1 and length is None:

@@ -15,10 +15,10 @@ from mutating import mutated_container, pick
 from sparserec_np import Interactions, Recommender, SparseBPR, SparseGraph, SparseMF, load
 from sparserec_np.batch import recommend_all
 from sparserec_np.data import make_interactions
-from sparserec_np.runtime import load_model, save_model
+from sparserec_np.runtime import IdMap, load_model, save_model
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))
-from runtime_models import random_model  # noqa: E402
+from runtime_models import random_model
 
 N_USERS, N_ITEMS = 12, 15
 
@@ -59,10 +59,18 @@ def write_models(folder: Path) -> list[bytes]:
         popularity = np.array([300, *model.popularity[1:]], np.int32)
         made.append(
             random_model(
-                seed, **sizes, ids=("int", "str")[seed % 2], biases=encoder == "ratings", popularity=popularity,
-                encoder=encoder, encoder_settings=settings, info=made[seed].info,
+                seed,
+                **sizes,
+                ids=("int", "str")[seed % 2],
+                biases=encoder == "ratings",
+                popularity=popularity,
+                encoder=encoder,
+                encoder_settings=settings,
+                info=made[seed].info,
             )
-        )  # fmt: skip
+        )
+    nobody = {"users": None, "seen": None, "user_ids": IdMap.range(0, entity="user"), "encoder": "sum"}
+    made.append(random_model(9, **sizes, **nobody, info=made[0].info))
     contents = []
     for at, model in enumerate(made):
         for precision in ("float32", ("float16", "int8")[at % 2]):
@@ -122,8 +130,8 @@ class ModelFiles(Cases):
         answered, accepted = 0, False
         for mode in rng.permutation(len(self.modes))[:2].tolist():
             loaded = []
-            mode = self.modes[mode]
-            if refused(lambda mode=mode: loaded.append(Recommender.load(self.path, **mode))) is None:
+            load_so = functools.partial(Recommender.load, self.path, **self.modes[mode])
+            if refused(lambda into=loaded, load_so=load_so: into.append(load_so())) is None:
                 answered += ask_recommender(rng, loaded[0], self.folder, share=0.6)
         accepted = ask_estimator(rng, lambda: load(self.path), self.folder)
         refused(lambda: [sum(len(block.users) for block in recommend_all(load_model(self.path), 3))])

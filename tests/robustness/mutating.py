@@ -330,7 +330,7 @@ class Container:
             self.metadata[key] = to_json(rng, value)
         elif rng.random() < 0.6:
             number = pick(
-                rng, [*EXTREME_INTEGERS, *range(20), 0.5, 1e30, "1e5", "0x1", "１", " 1", "1_0", "inf"]
+                rng, [*EXTREME_INTEGERS, *range(20), 0.5, 1e30, "1e5", "0x1", "\uff11", " 1", "1_0", "inf"]
             )
             words = ["range", "int", "str", "sum", "ridge", "ratings", "float32", "float16", "int8", ""]
             self.metadata[key] = str(number) if rng.random() < 0.6 else pick(rng, words)

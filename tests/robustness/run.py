@@ -1,7 +1,7 @@
 """The robustness suite at any size, with a table of its figures at the end.
 
     python tests/robustness/run.py                          # a few minutes
-    python tests/robustness/run.py --full --seed 1          # as many cases as the project promises; an hour or two
+    python tests/robustness/run.py --full --seed 1          # every kind at full size; an hour or two
     python tests/robustness/run.py --only csv models --share 0.1
     python tests/robustness/run.py --again models 1234 --seed 1    # one case, in this process
 

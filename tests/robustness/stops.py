@@ -11,8 +11,21 @@ from cases import Cases, Fault
 from writers import WRITERS, in_child
 
 #: What is counted; the audit hook tells of each before it is done.
-_EVENTS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.truncate", "os.link", "os.symlink",
-           "os.utime", "shutil.copyfile", "tempfile.mkstemp", "tempfile.mkdtemp", "fsync"}  # fmt: skip
+_EVENTS = {
+    "os.rename",
+    "os.remove",
+    "os.mkdir",
+    "os.rmdir",
+    "os.chmod",
+    "os.truncate",
+    "os.link",
+    "os.symlink",
+    "os.utime",
+    "shutil.copyfile",
+    "tempfile.mkstemp",
+    "tempfile.mkdtemp",
+    "fsync",
+}
 _SIGNALS = [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 

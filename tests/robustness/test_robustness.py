@@ -11,7 +11,7 @@ SEED = int(os.environ.get("SPARSEREC_SEED", "0"))
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "n"),
-    [("models", 150), ("states", 150), ("folders", 60), ("csv", 100), ("csv-differential", 150)],
+    [("models", 150), ("states", 150), ("csv", 100), ("csv-differential", 150)],
 )
 def test_nothing_but_the_librarys_own_errors(kind, n):
     report = cases.run_cases(kind, range(n), SEED, jobs=2)

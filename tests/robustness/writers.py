@@ -129,7 +129,7 @@ class Fit(Writer):
     def write(self):
         run_command(
             "fit", self.data, "-o", self.path, "--force", "--epochs", 1, "--dim", 8, "--seed", 2, "--jobs", 1
-        )  # fmt: skip
+        )
 
     def answer(self, path):
         ids, scores = Recommender.load(path, verify=True).recommend(history=[5, 1005], k=4)
@@ -309,7 +309,7 @@ def in_child(action, *, started=None, kill=None):
 
 
 def _ended(action, started, kill, said):
-    """Do something in a forked process; return its exit code, None if it has to be killed for taking too long."""
+    """Do something in a forked process; return its exit code, None if it does not end."""
     child = os.fork()
     if not child:
         code = 99
