@@ -17,7 +17,7 @@ from sparserec_np.losses import LOSSES, Loss
 from sparserec_np.models.amounts import AMOUNTS, amount_of
 from sparserec_np.models.answers import Answers
 from sparserec_np.models.fitting import Record, n_negatives
-from sparserec_np.models.run import VALIDATION_K, Run
+from sparserec_np.models.run import VALIDATION_K, Run, seed_sequence
 from sparserec_np.models.settings import check_settings
 from sparserec_np.models.stored import Stored
 from sparserec_np.runtime import Recommender
@@ -123,8 +123,11 @@ class SparseRecommender(Answers, Stored):
             if callback is not None:
                 callback(record)
 
+        seed = seed_sequence(self.random_state)
+        if isinstance(self.random_state, np.random.Generator):
+            self.settings_["random_state"] = seed.entropy
         with Workers(self.n_jobs) as workers:
-            run = Run(self, data, loss, workers, on_epoch)
+            run = Run(self, data, loss, workers, on_epoch, seed)
             outcome = run.run()
         self.learning_rate_ = run.settings["learning_rate"]
         self.validation_ = outcome.validation

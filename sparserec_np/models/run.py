@@ -18,6 +18,7 @@ from sparserec_np.exploration.singular import singular_items
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import Loss
 from sparserec_np.models.fitting import Outcome, Record, Validation, build_trainer, initial_tables, run_epochs
+from sparserec_np.models.plain import how_to_mend
 from sparserec_np.models.teaching import make_distillation
 from sparserec_np.scorers import Scorer
 from sparserec_np.tables import SparseTable
@@ -55,6 +56,8 @@ class Run:
     workers : Workers
     on_epoch : callable
         Called with the record of each epoch.
+    seed : numpy.random.SeedSequence, optional
+        Everything random follows from it; made of the estimator's ``random_state`` by default.
 
     Attributes
     ----------
@@ -71,13 +74,15 @@ class Run:
         loss: Loss,
         workers: Workers,
         on_epoch: Callable[[Record], None],
+        seed: np.random.SeedSequence | None = None,
     ) -> None:
         self._estimator = estimator
         self._data = data
         self._loss = loss
         self._workers = workers
         self._on_epoch = on_epoch
-        split_seed, self._train_seed, self._refit_seed = seed_sequence(estimator.random_state).spawn(3)
+        seed = seed_sequence(estimator.random_state) if seed is None else seed
+        split_seed, self._train_seed, self._refit_seed = seed.spawn(3)
         self.settings: dict[str, Any] = dict(estimator.settings_)
         self.baseline: Record = {}
         self._train, self._held_out = self._split(split_seed)
@@ -264,5 +269,5 @@ def seed_sequence(random_state: Any) -> np.random.SeedSequence:
         return np.random.SeedSequence(int(random_state.integers(2**63)))
     raise SettingError(
         f"random_state is {random_state!r}; expected None, an integer of at least 0 "
-        "or a numpy.random.Generator"
+        f"or a numpy.random.Generator{how_to_mend('random_state', random_state)}"
     )

@@ -11,6 +11,7 @@ from sparserec_np.errors import SettingError
 from sparserec_np.exploration import MASKS
 from sparserec_np.losses import squared
 from sparserec_np.models.estimator import Estimator
+from sparserec_np.models.plain import LeftOut, how_to_mend
 from sparserec_np.optim import OPTIMIZERS
 from sparserec_np.teachers import AUTO_TEACHER, NO_TEACHER, TEACHERS
 
@@ -175,20 +176,23 @@ def check_settings(settings: dict[str, Any], losses: tuple[str, ...]) -> None:
                 f"{name} is {settings[name]!r}; expected one of {', '.join(map(str, choices))}"
             )
     loss, n_jobs = settings["loss"], settings["n_jobs"]
-    if not callable(loss) and loss not in losses:
-        raise SettingError(f"loss is {loss!r}; expected one of {', '.join(losses)}, or a function")
+    if isinstance(loss, LeftOut) or (not callable(loss) and loss not in losses):
+        raise SettingError(
+            f"loss is {loss!r}; expected one of {', '.join(losses)}, or a function{how_to_mend('loss', loss)}"
+        )
     if not (n_jobs is None or (isinstance(n_jobs, Integral) and (int(n_jobs) >= 1 or n_jobs == -1))):
         raise SettingError(f"n_jobs is {n_jobs!r}; expected a number of threads, or None for one per core")
     if loss in _NEED_NEGATIVES and settings.get("negatives") == 0:
         raise SettingError(f"negatives is 0; expected at least 1, since the loss {loss!r} compares with them")
-    if settings.get("teacher") not in (None, NO_TEACHER):
+    teacher = settings.get("teacher")
+    if isinstance(teacher, LeftOut) or teacher not in (None, NO_TEACHER):
         _check_teacher(settings)
 
 
 def _check_teacher(settings: dict[str, Any]) -> None:
     teacher = settings["teacher"]
     if isinstance(teacher, str):
-        known = teacher in (*TEACHERS, AUTO_TEACHER)
+        known = not isinstance(teacher, LeftOut) and teacher in (*TEACHERS, AUTO_TEACHER)
     else:
         # A class is callable, too, but fits nothing when it is called.
         known = isinstance(teacher, Estimator) or (
@@ -198,7 +202,10 @@ def _check_teacher(settings: dict[str, Any]) -> None:
         raise SettingError(
             f"teacher is {teacher!r}; expected {', '.join(TEACHERS)}, {AUTO_TEACHER}, {NO_TEACHER}, an "
             "estimator such as SparseGraph(density=1), a function that makes a teacher, or None"
+            f"{how_to_mend('teacher', teacher)}"
         )
+    if isinstance(teacher, Estimator):
+        _check_nothing_left_out(teacher)
     if isinstance(teacher, Estimator) and getattr(teacher, "loss", None) == "squared":
         raise SettingError(f"teacher is {teacher!r}; expected a model that ranks, this one predicts ratings")
     if settings["loss"] in ("squared", squared):
@@ -209,3 +216,15 @@ def _check_teacher(settings: dict[str, Any]) -> None:
         raise SettingError(
             "negatives is 0; expected at least 1, since a teacher tells them from the positive"
         )
+
+
+def _check_nothing_left_out(teacher: Estimator) -> None:
+    """Refuse a teacher, or a teacher's teacher, of which a model file could not hold everything."""
+    for name, value in teacher.get_params().items():
+        if isinstance(value, LeftOut):
+            raise SettingError(
+                f"teacher is {teacher!r}; expected an estimator whose {name} is known"
+                f"{how_to_mend('teacher', value)}"
+            )
+        if isinstance(value, Estimator):
+            _check_nothing_left_out(value)

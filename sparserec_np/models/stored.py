@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any, ClassVar, TypeVar
 
@@ -12,6 +11,7 @@ from sparserec_np import __version__
 from sparserec_np.data import Interactions
 from sparserec_np.errors import NotFittedError
 from sparserec_np.models.estimator import Estimator
+from sparserec_np.models.plain import settings_from_plain, settings_to_plain, to_plain
 from sparserec_np.runtime import ModelData, Recommender, SeenItems, TableData, save_model
 from sparserec_np.tables import SparseTable, index_dtype
 
@@ -56,16 +56,16 @@ class Stored(Estimator):
     def _info(self, data: Interactions) -> dict[str, Any]:
         """How the model came to be; JSON, and the same for the same seed: no times, no thread counts."""
         settings = self.get_params(deep=False)
-        settings = {
-            name: _plain(value) for name, value in settings.items() if name not in ("n_jobs", "verbose")
-        }
+        if isinstance(settings["random_state"], np.random.Generator):
+            # The number that was drawn from it: a fit with that gives the same model.
+            settings["random_state"] = self.settings_["random_state"]
         return {
             "estimator": type(self).__name__,
-            "settings": settings,
+            "settings": settings_to_plain(settings),
             "n_epochs": self.n_epochs_,
             "learning_rate": self.learning_rate_,
             "amount": self.amount_,
-            "by_amount": {name: _plain(self.settings_[name]) for name in self.by_amount},
+            "by_amount": {name: to_plain(self.settings_[name]) for name in self.by_amount},
             "n_interactions": data.n_interactions,
             "validation": self.validation_,
             "baseline": self.baseline_,
@@ -88,11 +88,11 @@ class Stored(Estimator):
     @classmethod
     def from_model_data(cls: type[Fitted], data: ModelData) -> Fitted:
         """Make the fitted estimator that a model file describes; it shares the file's arrays."""
-        settings = dict(data.info["settings"])
-        estimator = cls(**{name: value for name, value in settings.items() if name in cls._get_param_names()})
+        estimator = cls(**settings_from_plain(cls, data.info["settings"]))
         estimator.users_ = _sparse_table(data.users) if data.users is not None else None
         estimator.items_ = _sparse_table(data.items)
-        estimator.settings_ = estimator.get_params(deep=False) | data.info.get("by_amount", {})
+        by_amount = settings_from_plain(cls, data.info.get("by_amount", {}))
+        estimator.settings_ = estimator.get_params(deep=False) | by_amount
         # Files of earlier versions do not tell.
         estimator.amount_ = data.info.get("amount", "many")
         estimator.n_epochs_ = data.info["n_epochs"]
@@ -169,14 +169,3 @@ def _sparse_table(data: TableData) -> SparseTable:
         np.asarray(data.values),
         data.dim,
     )
-
-
-def _plain(value: Any) -> Any:
-    """Turn a setting into JSON: a function into its name, a generator into its kind."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    try:
-        json.dumps(value)
-    except TypeError:
-        return getattr(value, "__name__", type(value).__name__)
-    return value

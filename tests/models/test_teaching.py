@@ -8,6 +8,7 @@ from sparserec_np import SparseBPR, SparseGraph, SparseMF, load
 from sparserec_np.autograd import log_sigmoid, maximum, total
 from sparserec_np.data import make_interactions
 from sparserec_np.errors import SettingError
+from sparserec_np.runtime import load_model
 from sparserec_np.teachers import SpectralTeacher, affordable_teacher
 
 QUICK = {"dim": 12, "density": 0.25, "epochs": 3, "batch_size": 512, "negatives": 8, "random_state": 0}
@@ -70,13 +71,24 @@ def _tensors(path):
 
 @pytest.mark.parametrize(
     ("teacher", "name"),
-    [("ease", "ease"), (TEACHING[-1], "SparseGraph"), (small_spectral, "small_spectral"), (None, None)],
+    [("ease", "ease"), (small_spectral, "small_spectral"), (None, None)],
 )
 def test_a_file_tells_the_teacher_by_its_name(teacher, name, tastes, tmp_path):
     SparseBPR(**QUICK, teacher=teacher).fit(tastes).save(tmp_path / "model.srec")
     model = load(tmp_path / "model.srec")
     assert model.teacher == name
     assert model.recommender.data.info["settings"]["teacher_weight"] == model.teacher_weight
+
+
+def test_a_file_tells_the_settings_of_an_estimator_that_is_the_teacher(tastes, tmp_path):
+    teacher = TEACHING[-1]
+    SparseBPR(**QUICK, teacher=teacher).fit(tastes).save(tmp_path / "model.srec")
+    told = load_model(tmp_path / "model.srec").info["settings"]["teacher"]
+    assert told["estimator"] == "SparseGraph"
+    assert told["settings"]["dim"] == teacher.dim
+    loaded = load(tmp_path / "model.srec").teacher
+    assert isinstance(loaded, SparseGraph)
+    assert loaded.get_params() == teacher.get_params() | {"n_jobs": None, "verbose": False}
 
 
 @pytest.mark.parametrize("teacher", ["spectral", "ease", "als+ease", SparseBPR(dim=6, density=1.0, epochs=1)])
