@@ -127,7 +127,12 @@ def _write_parts(folder: Path, model: Path) -> dict[str, int]:
     import sparserec_np.runtime
 
     runtime = Path(sparserec_np.runtime.__file__).parent
-    sources = [runtime.parent / "errors.py", *sorted(runtime.rglob("*.py"))]
+    compilation = runtime.with_name("compilation")  # for accelerate=True, where there is numba
+    sources = [
+        runtime.with_name("errors.py"),
+        *sorted(compilation.rglob("*.py")),
+        *sorted(runtime.rglob("*.py")),
+    ]
     for source in sources:
         target = folder / "sparserec_np" / source.relative_to(runtime.parent)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -9,8 +9,8 @@ whatever the parts, and threads wait for each other only between the two phases 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sparserec_np.compilation import njit
 from sparserec_np.kernels.dense import zeros_in_lines
 from sparserec_np.kernels.exponentials import _exp, _log1p_of_share
 from sparserec_np.kernels.lanes import LANES, put, take

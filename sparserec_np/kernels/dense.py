@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from sparserec_np.compilation import njit
 
 _LINE = 64  # bytes
 

@@ -6,8 +6,8 @@ Anything but plain digits and one decimal point is left to Python.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sparserec_np.compilation import njit
 from sparserec_np.kernels.words import word_at
 
 _u = np.uint64

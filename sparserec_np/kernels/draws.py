@@ -7,8 +7,8 @@ whose state threads would share, and example ``e`` gets the same negatives howev
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sparserec_np.compilation import njit
 from sparserec_np.kernels.prefetch import prefetch
 
 # How many examples before they are needed their memory is asked for.

@@ -23,8 +23,8 @@ added to ``probes[slots[row]]``, too.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sparserec_np.compilation import njit
 from sparserec_np.kernels.prefetch import prefetch_ends, prefetch_row, prefetch_short_row
 
 _u = np.uint64

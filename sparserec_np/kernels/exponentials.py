@@ -10,8 +10,10 @@ exponential is taken). Both leave the result a function of the row alone.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from sparserec_np.compilation import njit
 
 _f = np.float32
 _i = np.int32

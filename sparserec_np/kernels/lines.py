@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sparserec_np.compilation import njit
 from sparserec_np.kernels.bits import AT_ONCE, count_bits, equal_bits, high_bits, lowest_bit
 
 _u = np.uint64

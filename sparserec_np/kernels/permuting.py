@@ -8,7 +8,8 @@ numbers beyond the last one are sent through it again until they are not (cycle 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from sparserec_np.compilation import njit
 
 _u = np.uint64
 _1 = np.uint64(1)

@@ -10,8 +10,8 @@ the parts, and no thread waits for another.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sparserec_np.compilation import njit
 from sparserec_np.kernels.loops import short_loop
 from sparserec_np.kernels.prefetch import prefetch, prefetch_probe, prefetch_row
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from sparserec_np.compilation import njit
 
 LANES = 64
 """Users that go through the items together: an entry of the item table is read once for all of them."""

@@ -8,8 +8,8 @@ branch: which entries change is as good as random, and a wrong guess takes as lo
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sparserec_np.compilation import njit
 from sparserec_np.kernels.bits import AT_ONCE, count_bits, equal_bits, lowest_bit
 from sparserec_np.kernels.words import word_at
 

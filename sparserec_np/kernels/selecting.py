@@ -7,7 +7,8 @@ told apart by magnitude here, which is all bits but the first. The numbers are p
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from sparserec_np.compilation import njit
 
 _u = np.uint64
 _DIGIT = np.uint64(16)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from sparserec_np.compilation import njit
 
 # How many times as long a number that is looked up takes as one in order.
 _SCATTERED = 4

@@ -10,8 +10,8 @@ and its place.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sparserec_np.compilation import njit
 from sparserec_np.kernels.prefetch import prefetch
 from sparserec_np.kernels.words import word_at
 

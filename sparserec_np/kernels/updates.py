@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 from numba.extending import overload
 
+from sparserec_np.compilation import njit
 from sparserec_np.kernels.lanes import LANES, lane, put, root, take
 
 _u = np.uint64

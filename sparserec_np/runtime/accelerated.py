@@ -8,14 +8,13 @@ bytes an entry are read beside its value, and nothing is compared or checked on 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from sparserec_np.compilation import njit
 from sparserec_np.runtime.scoring import TableScorer, Vector
 
 # Rows to a block: their scores take half of a small first cache.
@@ -28,14 +27,6 @@ _LANES = 64
 _LONGEST = 1000
 
 _NOTHING = np.empty(0, np.float32)
-
-
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    try:
-        return njit(cache=True, nogil=True)(function)
-    except RuntimeError:
-        # No folder to keep the machine code in: on a read-only system it is made anew for each process.
-        return njit(nogil=True)(function)
 
 
 class Blocks(NamedTuple):
@@ -102,7 +93,7 @@ class AcceleratedScorer(TableScorer):
         return best[:n_found], scores[:n_found]
 
 
-@_compiled
+@njit(cache=True, nogil=True)
 def _best_rows(  # type: ignore[no-untyped-def]
     columns, values, length, starts, rows, stored, bias, base, excluded, n_rows, best, best_scores
 ):

@@ -80,6 +80,7 @@ def test_what_is_in_it(run, model, tmp_path):
     assert {path.name for path in (app / "sparserec_np").iterdir()} == {
         "LICENSE",
         "__init__.py",
+        "compilation",
         "errors.py",
         "runtime",
     }

@@ -100,17 +100,3 @@ def test_without_numba_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingPackageError, match=r"accelerate=True needs .+ pip install 'numba'"):
         Recommender(random_model(), accelerate=True)
-
-
-def test_a_folder_that_nothing_can_be_kept_in(monkeypatch):
-    calls = []
-
-    def njit(**settings):
-        calls.append(settings)
-        if settings.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
-        return lambda function: function
-
-    monkeypatch.setattr(module, "njit", njit)
-    assert module._compiled(len) is len
-    assert calls == [{"cache": True, "nogil": True}, {"nogil": True}]
