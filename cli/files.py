@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
 
@@ -66,34 +63,18 @@ def check_output(path: Path, source: str, force: bool) -> None:
     """
     if path.exists():
         if not path.is_file():
-            raise SettingError(f"{path} is no regular file; give the path of a file as --output")
+            raise SettingError(f"{path} is not a regular file; give the path of a file as --output")
         if source != "-" and Path(source).exists() and path.samefile(source):
             raise SettingError(f"{path} is the data; give another path as --output")
         if not force:
             raise SettingError(f"{path} exists; give --force to replace it, or another path as --output")
-    if not path.parent.is_dir():
-        raise SettingError(f"there is no folder {path.parent} to write {path.name} to; make it first")
-    if not os.access(path.parent, os.W_OK):
-        raise SettingError(f"the folder {path.parent} is not writable; give another path as --output")
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for writing that gets its name once all is written; until then, what was there stays."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp lets nobody else read; a file is as readable as the umask says.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    folder, name = path.parent, path.name
+    if path.is_symlink():  # the link stays, and the file that it names is written
+        folder, name = Path(os.path.realpath(path)).parent, os.path.basename(os.path.realpath(path))
+    if not folder.is_dir():
+        raise SettingError(f"there is no folder {folder} to write {name} to; make it first")
+    if not os.access(folder, os.W_OK):
+        raise SettingError(f"the folder {folder} is not writable; give another path as --output")
 
 
 def parts_of(path: Path) -> dict[str, int]:

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from .files import check_output, written_whole
+from .files import check_output
 from .ids import parse_ids
 from .output import examples, format_option, show_ranking
 from .progress import Bar
@@ -106,6 +106,7 @@ def _write_all(
     recommender: Recommender, output: Path | None, choice: dict[str, Any], jobs: int | None
 ) -> None:
     from sparserec_np.batch import recommend_all
+    from sparserec_np.runtime.files import written_whole
 
     from .recommendations import writer
 

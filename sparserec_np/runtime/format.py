@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparserec_np.errors import ModelFormatError, SettingError, shown
+from sparserec_np.runtime.files import written_whole
 
 _DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
@@ -49,11 +50,9 @@ _MAX_DIMENSIONS = 32
 def write_tensors(
     path: str | os.PathLike[str], tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
 ) -> None:
-    """Write arrays and metadata to a file, whole or not at all.
+    """Write arrays and metadata to a file, whole or not at all, as `written_whole` does.
 
-    The bytes go to a temporary file in the same folder, which then takes the place of `path`: a reader
-    sees the old file or the new one, and a failure leaves the old one as it was. The same input gives
-    the same bytes.
+    The same input gives the same bytes.
 
     Parameters
     ----------
@@ -66,30 +65,16 @@ def write_tensors(
     Raises
     ------
     SettingError
-        If a dtype has no place in the file, the metadata is too long, or `path` is no regular file.
+        If a dtype has no place in the file, the metadata is too long, or `path` is not a regular file.
     OSError
         If the file cannot be written.
     """
-    # Through a symbolic link to the file it names; a device would be replaced, which nobody wants.
-    target = os.path.realpath(path)
-    if os.path.exists(target) and not os.path.isfile(target):
-        raise SettingError(f"{path} is no regular file; give the path of a file to write")
     arrays, header = _layout(tensors, metadata)
-    temporary = os.path.join(os.path.dirname(target), f".sparserec-{os.urandom(8).hex()}.tmp")
-    # Opened with the mode that any new file gets, so that the umask decides who may read it.
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(len(header).to_bytes(8, "little"))
-            file.write(header)
-            for array in arrays:
-                file.write(array.data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with written_whole(path) as file:
+        file.write(len(header).to_bytes(8, "little"))
+        file.write(header)
+        for array in arrays:
+            file.write(array.data)
 
 
 def _layout(

@@ -156,7 +156,7 @@ class TestRefusedBeforeAnythingIsRead:
         assert "there is no folder none" in run("fit", "data.csv", "--output", "none/m.srec", code=1).stderr
 
     def test_folder_as_output(self, run, folder):
-        assert "no regular file" in run("fit", "data.csv", "--output", folder, "--force", code=1).stderr
+        assert "not a regular file" in run("fit", "data.csv", "--output", folder, "--force", code=1).stderr
 
     def test_data_as_output(self, run, folder):
         (folder / "data.csv").write_text("user,item\n1,2\n")

@@ -7,8 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from sparserec_np.cli.files import written_whole
 from sparserec_np.cli.progress import Bar
+
+from sparserec_np.runtime.files import written_whole
 
 
 def test_user_gets_unseen_items_best_first(run, model):

@@ -155,7 +155,7 @@ def test_what_cannot_be_written_is_refused_before_anything_is(tmp_path):
         write_tensors(tmp_path / "t", {"a": np.ones(3, complex)}, {})
     with pytest.raises(SettingError, match="the metadata takes"):
         write_tensors(tmp_path / "t", {}, {"info": "x" * (9 << 20)})
-    with pytest.raises(SettingError, match="no regular file"):
+    with pytest.raises(SettingError, match="not a regular file"):
         write_tensors(tmp_path, {}, {})
     assert os.listdir(tmp_path) == []
 
