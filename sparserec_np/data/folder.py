@@ -16,18 +16,18 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparserec_np import folders
 from sparserec_np.errors import DataError, ModelFormatError, SettingError
-from sparserec_np.runtime.ids import IdMap
+from sparserec_np.runtime.files import sync_folder
+from sparserec_np.runtime.ids import ID_PARTS, IdMap
 
 FORMAT, VERSION = "sparserec_np interactions", 1
 HEADER = "interactions.json"
@@ -39,9 +39,13 @@ _DTYPES = {
     "times": ("float64",),
 }
 _ROLES = ("user", "item")
+# All arrays that a folder may have.
+_NAMES = (*_DTYPES, *(f"{role}_ids.{part}" for role in _ROLES for part in ID_PARTS))
 _MAX_HEADER = 16 << 20
 # Interactions that are checked at a time.
 _BLOCK = 1 << 20
+# How often a folder is read that is replaced meanwhile.
+_ATTEMPTS = 5
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -95,36 +99,43 @@ def write_folder(
 
 @contextmanager
 def new_folder(path: Path, *, replace: bool) -> Iterator[Path]:
-    """Make a folder under another name, which gets its own once it is filled; nothing is left on an error.
+    """Fill a folder that becomes the folder of interactions, whole or not at all; see `sparserec_np.folders`.
 
     Parameters
     ----------
     path : Path
         The folder; its parent exists.
     replace : bool
-        Whether a folder of interactions that is there already may be replaced.
+        Whether a folder of interactions that is there already may be replaced. Other files in it stay.
     """
-    path = path.absolute()
     check_target(path, replace)
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-    try:
-        yield folder
-        for entry in folder.iterdir():
-            with open(entry, "rb+") as file:
-                os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        folder.chmod(0o777 & ~umask)  # mkdtemp lets nobody else in
-        if path.exists():
-            old = folder / "replaced"
-            path.rename(old)
-        folder.rename(path)
-    except BaseException:
-        if (folder / "replaced").exists() and not path.exists():
-            (folder / "replaced").rename(path)
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    shutil.rmtree(path / "replaced", ignore_errors=True)
+    if path.exists():
+        with folders.new_parts(path, HEADER, _announcement, _take_places) as made:
+            yield made
+    else:
+        with folders.new_folder(path) as made:
+            yield made
+
+
+def _announcement(parts: str) -> bytes:
+    """Content of the header while the arrays, and the header that describes them, lie in another folder."""
+    return json.dumps({"format": FORMAT, "version": VERSION, "parts": parts}).encode()
+
+
+def _take_places(parts: Path) -> None:
+    """Move new arrays to their places, remove what only the old interactions had, and move the header."""
+    folder = parts.parent
+    described = json.loads((parts / HEADER).read_text(encoding="utf-8"))["arrays"]
+    for name in sorted(os.listdir(parts)):
+        if name != HEADER:
+            os.replace(parts / name, folder / name)
+    for name in _NAMES:
+        if name not in described:
+            with suppress(FileNotFoundError):
+                os.unlink(folder / f"{name}.npy")
+    sync_folder(folder)
+    os.replace(parts / HEADER, folder / HEADER)
+    sync_folder(folder)
 
 
 def write_rest(
@@ -182,12 +193,46 @@ def read_folder(path: Path) -> tuple[Arrays, dict[str, IdMap], dict[str, Any]]:
     DataError
         If it is no such folder, or is damaged; the message names the file and what is wrong with it.
     """
-    header = _read_header(path)
+    for _ in range(_ATTEMPTS):
+        before = _stamp(path)
+        try:
+            found = _read_folder(path)
+        except DataError:
+            if _stamp(path) == before:
+                raise
+        else:
+            if _stamp(path) == before:
+                return found
+    raise DataError(f"{path}: the folder was replaced while it was read; try again when it stays as it is")
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return what is another whenever the folder was replaced: which file the header is, and of when."""
+    try:
+        status = os.stat(path / HEADER)
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _read_folder(path: Path) -> tuple[Arrays, dict[str, IdMap], dict[str, Any]]:
+    header, parts = _read_header(path), path
+    if "parts" in header:
+        # The folder is being replaced, or who replaced it was stopped before the parts were in their places.
+        if not (isinstance(header["parts"], str) and folders.PARTS.fullmatch(header["parts"])):
+            raise _damaged(path / HEADER, f"found {header['parts']!r} as the folder of the arrays")
+        parts = path / header["parts"]
+        header = _read_header(parts)
+    _check_header(parts / HEADER, header)
     described = header["arrays"]
     missing = [name for name in ("indptr", "items", "weights") if name not in described]
     if missing:
         raise _damaged(path / HEADER, f"found no array {missing[0]!r}")
-    arrays = {name: _map(path / f"{name}.npy", name, entry) for name, entry in described.items()}
+    arrays = {}
+    for name, entry in described.items():
+        file = parts / f"{name}.npy"
+        # Those that are in their places already are no longer among the parts.
+        arrays[name] = _map(file if file.exists() else path / file.name, name, entry)
     n_users, n_items, nnz = (header[name] for name in ("n_users", "n_items", "n_interactions"))
     for name, length in (("indptr", n_users + 1), ("items", nnz), ("weights", nnz), ("times", nnz)):
         if name in arrays and len(arrays[name]) != length:
@@ -214,9 +259,10 @@ def check_target(path: Path, replace: bool, how: str = "replace=True") -> None:
     SettingError
         If something else is there, or there is no folder to write to.
     """
-    if not path.absolute().parent.is_dir():
+    target = Path(os.path.realpath(path))  # a symbolic link stays, and the folder that it names is written
+    if not target.parent.is_dir():
         raise SettingError(f"there is no folder {path.parent} to write {path.name} to; make it first")
-    if not path.exists() and not path.is_symlink():
+    if not path.exists():
         return
     if not (path / HEADER).is_file():
         raise SettingError(f"{path} exists and is no folder of interactions; give another path")
@@ -250,6 +296,10 @@ def _read_header(path: Path) -> dict[str, Any]:
             f"{file}: found version {header.get('version')!r}; this sparserec_np reads {VERSION}: make the "
             "folder again, or use the sparserec_np that wrote it"
         )
+    return header
+
+
+def _check_header(file: Path, header: Mapping[str, Any]) -> None:
     for name in ("n_users", "n_items", "n_interactions"):
         if type(header.get(name)) is not int or header[name] < 1:
             raise _damaged(file, f"found {header.get(name)!r} as {name}")
@@ -264,7 +314,6 @@ def _read_header(path: Path) -> dict[str, Any]:
             raise _damaged(file, f"found an array {name!r}, which has no place here")
         if Path(name).name != name:
             raise _damaged(file, f"found an array {name!r}, which is no file of this folder")
-    return header
 
 
 def _map(file: Path, name: str, entry: Mapping[str, Any]) -> NDArray[Any]:

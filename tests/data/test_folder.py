@@ -1,6 +1,7 @@
 """Interactions as a folder: what goes in comes out, and nothing damaged does."""
 
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -182,7 +183,7 @@ def test_what_is_no_folder_of_interactions_is_left_alone(tmp_path):
 
 def test_a_failed_write_leaves_what_was_there(folder, monkeypatch):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    monkeypatch.setattr(Path, "chmod", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+    monkeypatch.setattr(os, "fsync", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(OSError, match="No space"):
         make_interactions(20, 20, 60, random_state=0).to_dir(folder, replace=True)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
