@@ -12,18 +12,16 @@ from __future__ import annotations
 import argparse
 import gzip
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from sparserec_np.cli.bundle import write_bundle
 
 from sparserec_np import Interactions, SparseBPR
 from sparserec_np.errors import SparserecError
-from sparserec_np.runtime import IdMap, load_model, save_model
+from sparserec_np.runtime import load_model, save_model
 
 HERE = Path(__file__).parent
 PROGRAMS = ("films.py", "terminal.py", "web.py", "page.html")
@@ -65,15 +63,12 @@ def main() -> int:
 
 
 def train(ratings: Path, model: Path) -> None:
-    """Train on the films that people rated 4 or 5, and write what serves people by their likes."""
+    """Train on the films that people rated 4 or 5, and write the model in few bytes."""
     recommender = SparseBPR(random_state=0).fit(Interactions.from_csv(ratings, min_rating=4))
     measured = (recommender.validation_["ndcg@20"], recommender.baseline_["ndcg@20"])
     print("NDCG@20 on held-out likes: {:.4f}, where the most popular films have {:.4f}".format(*measured))
     recommender.save(model)
-    # The app knows a person by their likes; the rows and likes of those it was trained on stay here.
-    nobody = IdMap.range(0, entity="user")
-    data = replace(load_model(model), users=None, user_ids=nobody, user_bias=None, seen=None)
-    save_model(model, data, "int8")
+    save_model(model, load_model(model), "int8")
 
 
 def read_titles(path: Path) -> Iterator[tuple[str, str, str, str]]:
@@ -102,13 +97,15 @@ def readable(title: str) -> str:
 
 
 def assemble(model: Path, titles: list[tuple[str, str, str, str]], output: Path) -> None:
-    """Write the bundle, the titles of the films that the model knows, and the programs."""
-    write_bundle(model, output, force=True)
+    """Write the bundle, the titles of the films that the model knows, and the programs.
+
+    The app knows a person by their likes: those of the people whom it was trained on are not in the bundle.
+    """
     known = load_model(model).item_ids
     lines = ["\t".join(film) for film in titles if known.parse(film[0]) in known]
-    (output / "titles.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    for name in PROGRAMS:
-        shutil.copyfile(HERE / name, output / name)
+    others = {name: (HERE / name).read_bytes() for name in PROGRAMS}
+    others["titles.tsv"] = ("\n".join(lines) + "\n").encode()
+    write_bundle(model, output, force=True, others=others)
     sizes = {path.name: path.stat().st_size for path in output.iterdir() if path.is_file()}
     print(f"{output}: {len(lines):,} films; the model takes {sizes['model.srec']:,} bytes")
 

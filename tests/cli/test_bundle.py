@@ -7,11 +7,13 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from numpy_only import numpy_only
 
 import sparserec_np
 from sparserec_np.runtime import Recommender, load_model, save_model
+from sparserec_np.runtime.format import read_tensors
 
 PARTS = {"example.py", "model.srec", "sparserec_np"}
 RUNTIME = Path(sparserec_np.__file__).parent / "runtime"
@@ -71,7 +73,10 @@ def test_it_runs_on_numpy_alone(run, model, tmp_path, alone):
 
 def test_what_is_in_it(run, model, tmp_path):
     app = tmp_path / "app"
-    report = run("bundle", model, "-o", app, "--json").json
+    report = run("bundle", model, "-o", app, "--with-users", "--json").json
+    assert report.pop("personal_data") == {
+        "kept": {"user_ids": 4, "interactions": 4, "user_rows": 4, "user_biases": 0}
+    }
     found = {path.relative_to(app).as_posix(): path.stat().st_size for path in app.rglob("*.*")}
     found["sparserec_np/LICENSE"] = (app / "sparserec_np" / "LICENSE").stat().st_size
     assert report == {"output": str(app), "bytes": sum(found.values()), "files": found}
@@ -93,7 +98,7 @@ def test_what_is_in_it(run, model, tmp_path):
 
 
 def test_it_says_what_is_in_it(run, model, tmp_path):
-    text = run("bundle", model, "-o", tmp_path / "app").stdout
+    text = run("bundle", model, "-o", tmp_path / "app", "--with-users").stdout
     assert {line.split()[0] for line in text.splitlines()[3:6]} == {
         *PARTS - {"sparserec_np"},
         "sparserec_np/",
@@ -101,6 +106,45 @@ def test_it_says_what_is_in_it(run, model, tmp_path):
     assert f" {model.stat().st_size:,}\n" in text
     assert "whole folder" in text
     assert text.endswith("Copy the folder to the device; there, run: python3 app/example.py\n")
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+def test_by_default_no_user_is_in_it(run, named_model, tmp_path, precision):
+    app = tmp_path / "app"
+    whole = load_model(named_model)
+    save_model(named_model, replace(whole, user_bias=np.zeros(4, np.float32)), precision)
+    text = run("bundle", named_model, "-o", app).stdout
+    assert (
+        "Personal data: none. Left out of the model: 4 user ids, 4 interactions, 4 user rows, 4 user biases; "
+        "--with-users keeps them.\n"
+    ) in text
+    smaller = load_model(app / "model.srec", verify=True)
+    assert (smaller.n_users, smaller.users, smaller.user_bias, smaller.seen) == (0, None, None, None)
+    assert b"ann" not in (app / "model.srec").read_bytes()
+    kept, given = read_tensors(app / "model.srec")[0], read_tensors(named_model)[0]
+    assert {name for name in given if "user" not in name and not name.startswith("seen")} == set(kept)
+    for name, array in kept.items():
+        np.testing.assert_array_equal(array, given[name])
+    history = ["Alien", "Up"]
+    one, other = (
+        Recommender.load(path).recommend(history=history) for path in (named_model, app / "model.srec")
+    )
+    assert one.ids == other.ids
+    assert one.scores.tolist() == other.scores.tolist()
+    report = run("bundle", app / "model.srec", "-o", tmp_path / "again", "--json").json
+    assert set(report["personal_data"]["left_out"].values()) == {0}
+    assert (tmp_path / "again" / "model.srec").read_bytes() == (app / "model.srec").read_bytes()
+
+
+def test_the_parts_of_others_stay(run, model, tmp_path):
+    for name in ("example.py", "model.srec"):
+        app = tmp_path / name.replace(".", " ")
+        app.mkdir()
+        (app / name).write_text("mine")
+        message = run("bundle", model, "-o", app, "--force", code=1).stderr
+        assert f"{app / name} is not part of a bundle, and stays" in message
+        assert [path.name for path in app.iterdir()] == [name]
+        assert (app / name).read_text() == "mine"
 
 
 def test_names_as_ids(run, named_model, tmp_path, alone):
@@ -128,7 +172,10 @@ def test_a_folder_that_is_there_already(run, model, tmp_path):
 
 def test_the_model_may_lie_in_the_folder(run, model, tmp_path):
     content = model.read_bytes()
-    run("bundle", model, "-o", tmp_path, "--force")
+    message = run("bundle", model, "-o", tmp_path, "--force", code=1).stderr
+    assert "is the model itself, and would lose its users; give --with-users" in message
+    assert [path.name for path in tmp_path.iterdir()] == ["model.srec"]
+    run("bundle", model, "-o", tmp_path, "--force", "--with-users")
     assert (tmp_path / "model.srec").read_bytes() == content
 
 
@@ -143,11 +190,12 @@ def test_the_library_itself_is_never_buried(run, model, tmp_path):
 
 def test_a_failure_leaves_nothing_behind(run, model, tmp_path, monkeypatch):
     def full(source, target):
-        raise OSError(28, "No space left on device", str(target))
+        raise OSError(28, "No space left on device")
 
     (tmp_path / "room").mkdir()
-    monkeypatch.setattr(shutil, "copyfile", full)
-    assert "No space left" in run("bundle", model, "-o", tmp_path / "room" / "app", code=1).stderr
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    app = tmp_path / "room" / "app"
+    assert run("bundle", model, "-o", app, code=1).stderr == f"Error: {app}: No space left on device\n"
     assert list((tmp_path / "room").iterdir()) == []
 
 
@@ -156,7 +204,7 @@ def test_bundle_refuses(run, model, tmp_path):
     foreign = tmp_path / "foreign.srec"
     foreign.write_bytes(b"not a model, but long enough to be one")
     assert "header length" in run("bundle", foreign, "-o", tmp_path / "app", code=1).stderr
-    assert "is no folder" in run("bundle", model, "-o", foreign, code=1).stderr
+    assert "is not a folder" in run("bundle", model, "-o", foreign, code=1).stderr
     missing = run("bundle", model, "-o", tmp_path / "a" / "b", code=1).stderr
     assert f"there is no folder {tmp_path / 'a'} to make b in; make it first" in missing
     assert "Usage" in run("bundle", model, code=2).stderr
