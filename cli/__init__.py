@@ -59,5 +59,6 @@ class _Commands(click.Group):
 def main() -> None:
     """Train and serve sparse recommender embeddings on a plain CPU.
 
-    Exit status: 0, or 1 for an error in what was given, 2 for wrong usage, 130 for Ctrl-C.
+    Exit status: 0, or 1 for an error in what was given, 2 for wrong usage, 130 for
+    Ctrl-C, 143 and 129 for SIGTERM and SIGHUP.
     """
