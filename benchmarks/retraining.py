@@ -15,7 +15,8 @@ from sparserec_np.exploration import largest, split_budget
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import LOSSES
 from sparserec_np.models.amounts import amount_of
-from sparserec_np.models.fitting import Outcome, Record, Validation, build_trainer, run_epochs
+from sparserec_np.models.fitting import Validation, build_trainer, run_epochs
+from sparserec_np.models.outcome import Outcome, Record
 from sparserec_np.models.stored import table_data
 from sparserec_np.optim import OPTIMIZERS
 from sparserec_np.runtime import ModelData

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sparserec_np.data import Interactions
-    from sparserec_np.models import SparseBPR, SparseGraph, SparseMF, load
+    from sparserec_np.models import Checkpoint, SparseBPR, SparseGraph, SparseMF, load
     from sparserec_np.runtime import Recommender
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "Checkpoint": "sparserec_np.models",
     "Interactions": "sparserec_np.data",
     "Recommender": "sparserec_np.runtime",
     "SparseBPR": "sparserec_np.models",
@@ -25,7 +26,16 @@ _HOME = {
     "load": "sparserec_np.models",
 }
 
-__all__ = ["Interactions", "Recommender", "SparseBPR", "SparseGraph", "SparseMF", "__version__", "load"]
+__all__ = [
+    "Checkpoint",
+    "Interactions",
+    "Recommender",
+    "SparseBPR",
+    "SparseGraph",
+    "SparseMF",
+    "__version__",
+    "load",
+]
 
 
 if not TYPE_CHECKING:  # else a misspelt name would be any object to a type checker

@@ -48,6 +48,15 @@ class NegativeSampler:
         first, self._drawn = self._drawn, self._drawn + n
         return first
 
+    def state(self) -> tuple[int, int]:
+        """Return the seed, and how many draws were reserved so far."""
+        return int(self._seed), self._drawn
+
+    def restore(self, state: tuple[int, int]) -> None:
+        """Go on drawing where another sampler of the same items was; `state` is what its method returned."""
+        seed, self._drawn = state
+        self._seed = np.uint64(seed)
+
     def fill(self, users: npt.NDArray[Any], out: npt.NDArray[Any], first: int | None = None) -> None:
         """Write negatives of ``users[e]`` to ``out[e, 1:]``; every user must have an unseen item.
 

@@ -7,6 +7,7 @@ import os
 from sparserec_np.errors import ModelFormatError
 from sparserec_np.models.base import SparseRecommender
 from sparserec_np.models.bpr import SparseBPR
+from sparserec_np.models.checkpoint import Checkpoint
 from sparserec_np.models.graph import SparseGraph
 from sparserec_np.models.mf import SparseMF
 from sparserec_np.runtime import load_model
@@ -15,7 +16,7 @@ ESTIMATORS: dict[str, type[SparseRecommender]] = {
     cls.__name__: cls for cls in (SparseBPR, SparseGraph, SparseMF)
 }
 
-__all__ = ["ESTIMATORS", "SparseBPR", "SparseGraph", "SparseMF", "SparseRecommender", "load"]
+__all__ = ["ESTIMATORS", "Checkpoint", "SparseBPR", "SparseGraph", "SparseMF", "SparseRecommender", "load"]
 
 
 def load(path: str | os.PathLike[str]) -> SparseRecommender:

@@ -16,8 +16,10 @@ from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import LOSSES, Loss
 from sparserec_np.models.amounts import AMOUNTS, amount_of
 from sparserec_np.models.answers import Answers
-from sparserec_np.models.fitting import Record, n_negatives
-from sparserec_np.models.run import VALIDATION_K, Run, seed_sequence
+from sparserec_np.models.checkpoint import Checkpoint
+from sparserec_np.models.fitting import n_negatives
+from sparserec_np.models.outcome import Record
+from sparserec_np.models.run import VALIDATION_K, Run
 from sparserec_np.models.settings import check_settings
 from sparserec_np.models.stored import Stored
 from sparserec_np.runtime import Recommender
@@ -74,7 +76,13 @@ class SparseRecommender(Answers, Stored):
 
     # ---- fitting --------------------------------------------------------------------------------------
 
-    def fit(self: Self, interactions: Any, callback: Callback | None = None) -> Self:
+    def fit(
+        self: Self,
+        interactions: Any,
+        callback: Callback | None = None,
+        *,
+        checkpoint: Checkpoint | None = None,
+    ) -> Self:
         """Train on interactions.
 
         Parameters
@@ -83,6 +91,8 @@ class SparseRecommender(Answers, Stored):
             Users in rows, items in columns; not modified.
         callback : callable, optional
             Called after each epoch with its record, a dict such as those in ``history_``.
+        checkpoint : Checkpoint, optional
+            Keeps the training in a file while it runs, so that it can go on after an interruption.
 
         Returns
         -------
@@ -94,6 +104,8 @@ class SparseRecommender(Answers, Stored):
             For a setting out of its range.
         DataError
             For interactions that nothing can be learnt from.
+        ModelFormatError
+            For a checkpoint to go on from that is damaged.
         """
         self.check_settings()
         data = (
@@ -102,11 +114,11 @@ class SparseRecommender(Answers, Stored):
         # All is learnt by another object and taken over in one step: whatever stops the training, also
         # Ctrl-C, leaves this estimator as it was.
         fitted = self._with_settings_alone()
-        fitted._learn(data, callback)
+        fitted._learn(data, callback, checkpoint)
         self._take_over(fitted)
         return self
 
-    def _learn(self, data: Interactions, callback: Callback | None) -> None:
+    def _learn(self, data: Interactions, callback: Callback | None, checkpoint: Checkpoint | None) -> None:
         """Train, and keep what was learnt; the settings are checked."""
         loss = LOSSES[self.loss] if isinstance(self.loss, str) else self.loss
         self.amount_ = amount_of(data)
@@ -114,21 +126,18 @@ class SparseRecommender(Answers, Stored):
         if self.settings_["teacher"] == AUTO_TEACHER:
             self.settings_["teacher"] = affordable_teacher(data.n_items)
         _check_enough(data, ranks=n_negatives(self.settings_, loss) > 0)
-        history: list[Record] = []
 
         def on_epoch(record: Record) -> None:
-            history.append(record)
             if self.verbose:
                 print(_line(record), file=sys.stderr)
             if callback is not None:
                 callback(record)
 
-        seed = seed_sequence(self.random_state)
-        if isinstance(self.random_state, np.random.Generator):
-            self.settings_["random_state"] = seed.entropy
         with Workers(self.n_jobs) as workers:
-            run = Run(self, data, loss, workers, on_epoch, seed)
+            run = Run(self, data, loss, workers, on_epoch, checkpoint)
             outcome = run.run()
+        if isinstance(self.random_state, np.random.Generator):
+            self.settings_["random_state"] = run.entropy
         self.learning_rate_ = run.settings["learning_rate"]
         self.validation_ = outcome.validation
         self.baseline_ = run.baseline
@@ -136,7 +145,7 @@ class SparseRecommender(Answers, Stored):
         self.users_ = outcome.users
         self.items_ = outcome.items
         self.n_epochs_ = outcome.epoch
-        self.history_ = history
+        self.history_ = run.history
         self._data = self._model_data(data)
         self._recommender = Recommender(self._data)
 

@@ -20,14 +20,13 @@ from sparserec_np.errors import SettingError
 from sparserec_np.exploration import MASKS, CosineSchedule, n_stored, split_budget
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import Loss, squared
+from sparserec_np.models.outcome import Outcome, Record, Standing
 from sparserec_np.optim import OPTIMIZERS
 from sparserec_np.released import release_memory
 from sparserec_np.sampling import NegativeSampler
 from sparserec_np.scorers import Scorer
 from sparserec_np.tables import SparseTable
 from sparserec_np.training import Side, Trainer
-
-Record = dict[str, Any]
 
 # Share of the training after which the mask is left alone; RigL stops at three quarters, too.
 _EXPLORATION_END = 0.75
@@ -43,34 +42,6 @@ _BATCH_ENTRIES = 1 << 20
 # theirs in a step; but a batch is of this many groups of such at least, or it is of too few users.
 _NEIGHBOURS = 32
 _GROUPS = 768
-
-
-@dataclass
-class Outcome:
-    """What training came to.
-
-    Parameters
-    ----------
-    users, items : SparseTable or None
-        The tables of the best epoch; of the last one where nothing was validated. ``users`` is None where
-        users have no rows, and both are where no tables were to be kept.
-    epoch : int
-        That epoch, counted from 1; 0 where none was run.
-    validation : dict
-        Its validation metrics; empty where nothing was validated.
-    goodness : float
-        The one of them to improve, larger is better; a mean over epochs where these are compared by means.
-    """
-
-    users: SparseTable | None
-    items: SparseTable | None
-    epoch: int
-    validation: Record
-    goodness: float
-
-    def keep(self, users: SparseTable | None, items: SparseTable) -> None:
-        """Copy the tables as they are: training goes on in place."""
-        self.users, self.items = users.copy() if users is not None else None, items.copy()
 
 
 @dataclass(frozen=True)
@@ -236,6 +207,9 @@ def run_epochs(
     stop_at: int,
     validation: Validation | None,
     on_epoch: Callable[[Record], None],
+    *,
+    standing: Standing | None = None,
+    save: Callable[[Standing, Record, bool], None] | None = None,
 ) -> Outcome:
     """Train, validate after every epoch, keep the best tables and stop when they no longer improve.
 
@@ -255,22 +229,23 @@ def run_epochs(
         None to keep the last tables.
     on_epoch : callable
         Called with the record of each epoch.
+    standing : Standing, optional
+        Where to go on, for a trainer that stands there; at the start by default.
+    save : callable, optional
+        Called, before ``on_epoch``, with where the training stands, the record of the epoch and whether it
+        was the last one.
     """
     keeps = validation is not None and validation.keep
-    best = _measured(trainer, 0, validation)
-    latest = deque([best.goodness], maxlen=validation.window if validation is not None else 1)
-    if keeps:
-        best.keep(*trainer.tables)
-    trained = (-math.inf, 0)
-    learning_rate = trainer.items.optimizer.learning_rate
-    for epoch in range(1, stop_at + 1):
+    if standing is None:
+        standing = _at_start(trainer, validation)
+    while not _ended(standing, stop_at, validation):
         start = time.perf_counter()
         replaced_before = trainer.n_replaced
-        loss = trainer.run_epoch()
+        epoch, loss = standing.epoch + 1, trainer.run_epoch()
         if not math.isfinite(loss):
             raise SettingError(
-                f"the training diverged in epoch {epoch}: the loss is {loss}; "
-                f"use a learning_rate below {learning_rate:g}, or a larger regularization"
+                f"the training diverged in epoch {epoch}: the loss is {loss}; use a learning_rate below "
+                f"{trainer.items.optimizer.learning_rate:g}, or a larger regularization"
             )
         users, items = trainer.tables
         replaced = trainer.n_replaced - replaced_before
@@ -287,19 +262,36 @@ def run_epochs(
         reached = _measured(trainer, epoch, validation)
         record |= reached.validation
         record["seconds"] = time.perf_counter() - start
-        on_epoch(record)
-        latest.append(reached.goodness)
-        reached.goodness = statistics.fmean(latest)
-        if reached.goodness >= best.goodness:
-            best = reached  # the copies of before are gone before others are made
+        standing.latest.append(reached.goodness)
+        reached.goodness = statistics.fmean(standing.latest)
+        if reached.goodness >= standing.best.goodness:
+            standing.best = reached  # the copies of before are gone before others are made
             if keeps:
-                best.keep(*trainer.tables)
-        trained = max(trained, (reached.goodness, epoch))
-        if validation is not None and epoch - trained[1] >= validation.patience:
-            break
+                standing.best.keep(*trainer.tables)
+        standing.trained = max(standing.trained, (reached.goodness, epoch))
+        standing.epoch = epoch
+        if save is not None:
+            save(standing, record, _ended(standing, stop_at, validation))
+        on_epoch(record)
+    best = standing.best
     if validation is None:
         best.users, best.items = trainer.tables
     return best
+
+
+def _at_start(trainer: Trainer, validation: Validation | None) -> Standing:
+    best = _measured(trainer, 0, validation)
+    if validation is not None and validation.keep:
+        best.keep(*trainer.tables)
+    window = validation.window if validation is not None else 1
+    return Standing(0, best, deque([best.goodness], maxlen=window), (-math.inf, 0))
+
+
+def _ended(standing: Standing, stop_at: int, validation: Validation | None) -> bool:
+    if standing.epoch >= stop_at:
+        return True
+    since_best = standing.epoch - standing.trained[1]
+    return validation is not None and standing.epoch > 0 and since_best >= validation.patience
 
 
 def _measured(trainer: Trainer, epoch: int, validation: Validation | None) -> Outcome:

@@ -14,7 +14,7 @@ from sparserec_np.data import Interactions
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import Loss
 from sparserec_np.models.base import SparseRecommender
-from sparserec_np.models.fitting import Record
+from sparserec_np.models.outcome import Record
 from sparserec_np.models.settings import USER_SHARE_DOC, settings_doc
 from sparserec_np.runtime import ModelData
 from sparserec_np.tables import SparseTable

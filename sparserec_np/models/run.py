@@ -12,16 +12,27 @@ import numpy.typing as npt
 from sparserec_np import metrics
 from sparserec_np.data import Interactions, split_random
 from sparserec_np.distillation import Distillation
-from sparserec_np.errors import SettingError
+from sparserec_np.errors import ModelFormatError, SettingError, shown
 from sparserec_np.exploration.blockwise import is_large
 from sparserec_np.exploration.singular import singular_items
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import Loss
-from sparserec_np.models.fitting import Outcome, Record, Validation, build_trainer, initial_tables, run_epochs
-from sparserec_np.models.plain import how_to_mend
+from sparserec_np.models.checkpoint import Checkpoint, fingerprint, understood
+from sparserec_np.models.fitting import Validation, build_trainer, initial_tables, run_epochs
+from sparserec_np.models.outcome import Outcome, Record, Standing
+from sparserec_np.models.plain import how_to_mend, to_plain
+from sparserec_np.models.standing import (
+    restore_trainer,
+    standing_from_plain,
+    standing_to_plain,
+    take_tables,
+    trainer_to_plain,
+)
 from sparserec_np.models.teaching import make_distillation
+from sparserec_np.runtime.table_data import MAX_DIM
 from sparserec_np.scorers import Scorer
 from sparserec_np.tables import SparseTable
+from sparserec_np.training import Trainer
 
 if TYPE_CHECKING:
     from sparserec_np.models.base import SparseRecommender
@@ -36,6 +47,8 @@ _WINDOW = 5
 
 # How often the learning rate is quartered where training does not improve on its start.
 _BACKOFFS = 2
+# Settings that a run may change.
+_CHOSEN = ("learning_rate", "width")
 
 # The user and the item table before training.
 Start = tuple[SparseTable, SparseTable]
@@ -56,13 +69,17 @@ class Run:
     workers : Workers
     on_epoch : callable
         Called with the record of each epoch.
-    seed : numpy.random.SeedSequence, optional
-        Everything random follows from it; made of the estimator's ``random_state`` by default.
+    checkpoint : Checkpoint, optional
+        Where the training is kept, and goes on from.
 
     Attributes
     ----------
     settings : dict
         All settings as they were used in the end, the learning rate and the width among them.
+    entropy : int
+        What the seed of everything random was made of.
+    history : list of dict
+        The records of all epochs, those before an interruption included.
     baseline : dict
         What the most popular items score on the held-out interactions; empty without.
     """
@@ -74,31 +91,47 @@ class Run:
         loss: Loss,
         workers: Workers,
         on_epoch: Callable[[Record], None],
-        seed: np.random.SeedSequence | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         self._estimator = estimator
         self._data = data
         self._loss = loss
         self._workers = workers
         self._on_epoch = on_epoch
-        seed = seed_sequence(estimator.random_state) if seed is None else seed
-        split_seed, self._train_seed, self._refit_seed = seed.spawn(3)
+        self._checkpoint = checkpoint
+        # What to go on from, until the training stands there.
+        self._saved = None if checkpoint is None else checkpoint.begin(fingerprint(estimator, data))
         self.settings: dict[str, Any] = dict(estimator.settings_)
         self.baseline: Record = {}
+        self.history: list[Record] = []
+        # Of the training with a hold-out: how often smaller steps were tried, and whether for a width that
+        # was chosen tables were made to start from. Of the one after it: what the first one came to.
+        self._attempt, self._had_start = 0, False
+        self._first: Outcome | None = None
+        if self._saved is None:
+            seed = seed_sequence(estimator.random_state)
+        else:
+            with understood(self._checkpoint_path):
+                seed = self._stand_where(self._saved.state)
+        self.entropy: Any = seed.entropy
+        split_seed, self._train_seed, self._refit_seed = seed.spawn(3)
         self._train, self._held_out = self._split(split_seed)
         self._scorer = estimator._scorer(self._train)
 
     def run(self) -> Outcome:
         """Train, with validation where that is asked for; returns the final tables and how they did."""
-        outcome = self._train_and_stop()
-        if outcome.items is not None:
-            return outcome
+        if self._first is None:
+            outcome = self._train_and_stop()
+            if outcome.items is not None:
+                return outcome
+            self._first = outcome
+        first = self._first
         # All that was held out is to be learnt, too, for as many epochs; the parts are not needed any more.
         del self._train, self._held_out, self._scorer
         distillation = self._distillation(self._data, self._refit_seed)
         scorer = self._estimator._scorer(self._data)
-        refitted = self._train_once(self._data, None, scorer, self._refit_seed, outcome.epoch, distillation)
-        refitted.validation = outcome.validation
+        refitted = self._train_once(self._data, None, scorer, self._refit_seed, first.epoch, distillation)
+        refitted.validation = first.validation
         return refitted
 
     def _split(self, seed: np.random.SeedSequence) -> tuple[Interactions, Interactions | None]:
@@ -125,13 +158,17 @@ class Run:
 
         There are no tables in the outcome where training is to be done once more, on everything.
         """
-        start = self._settle_width()
+        start = None
+        if self._saved is None:
+            start = self._settle_width()
+            self._had_start = start is not None
         distillation = self._distillation(self._train, self._train_seed)
-        for attempt in range(1 + _BACKOFFS):
-            if attempt:
+        reached = self._attempt
+        for self._attempt in range(reached, 1 + _BACKOFFS):
+            if self._attempt > reached:
                 # All that training did was harm: the steps were too long for what there is to learn.
                 self.settings["learning_rate"] /= 4
-                if start is not None:
+                if self._had_start:
                     start = self._start(self.settings, self._decompose())
             outcome = self._train_once(
                 self._train,
@@ -214,8 +251,13 @@ class Run:
         distillation: Distillation | None,
         start: Start | None = None,
     ) -> Outcome:
-        """Train once, with validation where there is a hold-out."""
+        """Train once, with validation where there is a hold-out; go on from a checkpoint if there is one."""
         estimator, settings, workers = self._estimator, self.settings, self._workers
+        saved, self._saved = self._saved, None
+        shapes = self._table_shapes()
+        if saved is not None:
+            with understood(self._checkpoint_path):
+                start = take_tables(saved.tensors, shapes)
         trainer = build_trainer(
             settings,
             self._loss,
@@ -238,7 +280,68 @@ class Run:
             window = _WINDOW if few else 1
             patience = int(settings["early_stopping"])
             validation = Validation(measure, patience, window, keep=not settings["refit"])
-        return run_epochs(trainer, settings["epochs"], stop_at, validation, self._on_epoch)
+        standing = None
+        if saved is not None:
+            with understood(self._checkpoint_path):
+                restore_trainer(trainer, saved.state["trainer"], saved.tensors)
+                window = 1 if validation is None else validation.window
+                standing = standing_from_plain(saved.state["standing"], saved.tensors, shapes, window)
+            del saved
+
+        def on_epoch(record: Record) -> None:
+            self.history.append(record)
+            self._on_epoch(record)
+
+        def save(standing: Standing, record: Record, ended: bool) -> None:
+            if self._checkpoint is not None and (ended or self._checkpoint.is_due):
+                self._write(self._checkpoint, trainer, standing, record)
+
+        return run_epochs(
+            trainer, settings["epochs"], stop_at, validation, on_epoch, standing=standing, save=save
+        )
+
+    # ---- going on after an interruption ---------------------------------------------------------------
+
+    @property
+    def _checkpoint_path(self) -> str:
+        return "" if self._checkpoint is None else self._checkpoint.path
+
+    def _table_shapes(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        width = self.settings.get("width") or self.settings["dim"]
+        return (self._data.n_users, width), (self._data.n_items, width)
+
+    def _write(self, checkpoint: Checkpoint, trainer: Trainer, standing: Standing, record: Record) -> None:
+        """Write where the training stands after an epoch."""
+        tensors, of_trainer = trainer_to_plain(trainer)
+        more, of_epochs = standing_to_plain(standing)
+        first = self._first
+        chosen = {name: to_plain(self.settings[name]) for name in _CHOSEN if name in self.settings}
+        state = {
+            "seed": str(self.entropy),
+            "settings": chosen,
+            "attempt": self._attempt,
+            "had_start": self._had_start,
+            "first": None if first is None else {"epoch": first.epoch, "validation": first.validation},
+            "baseline": self.baseline,
+            "history": [*self.history, record],
+            "trainer": of_trainer,
+            "standing": of_epochs,
+        }
+        checkpoint.write(tensors | more, state)
+
+    def _stand_where(self, state: dict[str, Any]) -> np.random.SeedSequence:
+        """Take up what `_write` wrote of the run itself; returns its seed."""
+        for name in _CHOSEN:
+            if name in self.settings:
+                self.settings[name] = state["settings"][name]
+        if not 1 <= self._table_shapes()[0][1] <= MAX_DIM:
+            raise ModelFormatError(f"width is {shown(self.settings['width'])}; expected 1 to {MAX_DIM}")
+        self._attempt, self._had_start = state["attempt"], state["had_start"]
+        if state["first"] is not None:
+            self._first = Outcome(None, None, state["first"]["epoch"], state["first"]["validation"], 0.0)
+        self.baseline = state["baseline"]
+        self.history = list(state["history"])
+        return np.random.SeedSequence(int(state["seed"]))
 
     def _popularity(self) -> Record:
         """Measure the most-popular baseline on the same hold-out."""
