@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from .bundling import personal_data, write_bundle
-from .output import examples, size, table
+from .output import examples, show_json, size, table
 
 
 @click.command(epilog=examples("sparserec-np bundle small.srec -o app/", "python3 app/example.py"))
@@ -39,7 +38,7 @@ def command(model: Path, output: Path, with_users: bool, force: bool, as_json: b
     total = sum(files.values())
     if as_json:
         report = {"output": str(output), "bytes": total, "files": files, "personal_data": personal}
-        click.echo(json.dumps(report, ensure_ascii=False))
+        show_json(report)
         return
     rows = [*_parts(files).items(), ("whole folder", total)]
     click.echo(f"{output}: {size(total)}\n\n{table(rows, ('part', 'bytes'))}\n")

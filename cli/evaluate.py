@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +9,7 @@ import click
 from sparserec_np.errors import DataError
 
 from .interactions import read, reading_options
-from .output import examples, metrics_table
+from .output import examples, metrics_table, show_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,15 +76,13 @@ def command(
     )
     popular = metrics.evaluate_popularity(loaded.popularity, train, held_out, lengths, n_jobs=jobs)
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    **result,
-                    "n_interactions": int(held_out.nnz),
-                    "dropped": dropped,
-                    "most_popular": {name: value for name, value in popular.items() if name != "n_users"},
-                }
-            )
+        show_json(
+            {
+                **result,
+                "n_interactions": int(held_out.nnz),
+                "dropped": dropped,
+                "most_popular": {name: value for name, value in popular.items() if name != "n_users"},
+            }
         )
         return
     click.echo(f"{interactions.summary}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from sparserec_np.errors import DataError
 
 from .files import check_output, parts_of, precision_option
 from .interactions import read, reading_options
-from .output import examples, metrics_table, size, table
+from .output import examples, metrics_table, show_json, size, table
 
 if TYPE_CHECKING:
     from sparserec_np.runtime import ModelData
@@ -76,7 +75,10 @@ def command(
         report["measured"] = {
             name: _measure(one, before, held_out) for name, one in (("before", before), ("after", after))
         }
-    click.echo(json.dumps(report) if as_json else _text(report))
+    if as_json:
+        show_json(report)
+    else:
+        click.echo(_text(report))
 
 
 def without(model: ModelData, *, users: bool, seen: bool) -> ModelData:

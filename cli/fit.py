@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from functools import partial
@@ -19,7 +18,7 @@ from .export import without
 from .files import Bytes, check_output, precision_option
 from .info import dense_bytes
 from .interactions import READING, read, reading_options, stem
-from .output import duration, examples, metrics_table, size, table
+from .output import duration, examples, metrics_table, show_json, size, table
 from .progress import Progress
 from .settings import make_estimator, setting_options
 
@@ -147,7 +146,7 @@ def command(
         "history": estimator.history_,
     }
     if as_json:
-        click.echo(json.dumps(report))
+        show_json(report)
     say(_table(report))
 
 

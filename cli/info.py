@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .files import parts_of
-from .output import cell, examples, metrics_table, size, table
+from .output import cell, examples, metrics_table, show_json, size, table
 
 if TYPE_CHECKING:
     from sparserec_np.runtime import ModelData, TableData
@@ -31,7 +30,10 @@ def command(model: Path, as_json: bool) -> None:
         "parts": parts_of(model),
         "dense_tables": dense_bytes((described["n_users"] + described["n_items"]) * described["dim"]),
     }
-    click.echo(json.dumps(described, ensure_ascii=False) if as_json else "\n".join(_lines(model, described)))
+    if as_json:
+        show_json(described)
+    else:
+        click.echo("\n".join(_lines(model, described)))
 
 
 def describe(model: ModelData) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def show(columns: Sequence[str], rows: Iterable[Sequence[Any]], output_format: s
         JSON is a list of objects; None is a table for people.
     """
     if output_format == "json":
-        click.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], ensure_ascii=False))
+        show_json([dict(zip(columns, row, strict=True)) for row in rows])
     elif output_format == "csv":
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -46,6 +46,23 @@ def show(columns: Sequence[str], rows: Iterable[Sequence[Any]], output_format: s
         click.echo(text.getvalue(), nl=False)
     else:
         click.echo(table(rows, columns))
+
+
+def show_json(value: Any) -> None:
+    """Print JSON as every program reads it: a number that is infinite or undefined is null."""
+    finite = _finite(value)
+    text = json.dumps(finite, ensure_ascii=False, allow_nan=False)
+    # Half of a surrogate pair, which a foreign file may hold, can only be written escaped.
+    whole = not any("\ud800" <= character <= "\udfff" for character in text)
+    click.echo(text if whole else json.dumps(finite, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table(rows: Iterable[Sequence[Any]], header: Sequence[str] | None = None) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sparserec_np.data.columns import integer_numbering, number_texts
 from sparserec_np.errors import DataError
+from sparserec_np.runtime.table_data import MAX_WEIGHT
 
 
 def id_array(ids: ArrayLike, name: str) -> NDArray[np.int64] | list[str]:
@@ -100,16 +101,15 @@ def weight_array(values: ArrayLike, *, allow_negative: bool) -> NDArray[np.float
     Raises
     ------
     DataError
-        As `number_array` does, and for weights that are negative or do not fit float32.
+        As `number_array` does, and for weights that are negative or beyond `MAX_WEIGHT`.
     """
     weights = number_array(values, "weights")
-    limit = np.finfo(np.float32).max
-    bad = np.abs(weights) > limit if allow_negative else (weights < 0) | (weights > limit)
+    bad = np.abs(weights) > MAX_WEIGHT if allow_negative else (weights < 0) | (weights > MAX_WEIGHT)
     if bad.any():
         at = int(np.argmax(bad))
         raise DataError(
-            f"weights[{at}] is {weights[at]}; expected 0 or more, within float32; correct or remove the row, "
-            "or give min_rating to turn ratings into positives"
+            f"weights[{at}] is {weights[at]}; expected 0 or more, at most {MAX_WEIGHT:g}; correct or remove "
+            "the row, or give min_rating to turn ratings into positives"
         )
     return weights.astype(np.float32)
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from sparserec_np.data.chunks import Chunks, MemoryChunks
 from sparserec_np.data.codebook import Codebook, Texts
 from sparserec_np.kernels.ids import look_up, mark
+from sparserec_np.runtime.table_data import MAX_WEIGHT
 
 _SPARSE_RANGE = 4
 """Integer ids are numbered by a look-up table while their range is at most so many times their count,"""
@@ -167,28 +168,28 @@ class WeightColumn(Column):
     def add(self, fields: Fields) -> None:
         """Take in a block's weights."""
         values = fields.decimals()
-        if values is not None:  # of so few digits that they are finite in single precision too
+        if values is not None:
+            if values.max(initial=0.0) > MAX_WEIGHT:
+                raise ValueError
             self.chunks.append(values.astype(np.float32))
             return
         texts = fields.texts()
         if any("_" in text for text in texts):  # float() takes 1_000
             raise ValueError
         values = np.fromiter(map(float, texts), dtype=np.float64, count=len(texts))
-        with np.errstate(over="ignore"):
-            chunk = values.astype(np.float32)
-        if not np.isfinite(chunk).all() or (not self._allow_negative and np.any(chunk < 0)):
+        least = -MAX_WEIGHT if self._allow_negative else 0.0
+        if not ((values >= least) & (values <= MAX_WEIGHT)).all():
             raise ValueError
-        self.chunks.append(chunk)
+        self.chunks.append(values.astype(np.float32))
 
     def complaint(self, text: str) -> str | None:
-        """Refuse what is no finite number, and a negative one."""
+        """Refuse what is not a finite number within the limit, and a negative one."""
         mend = "correct or remove the line, or name another column as the weight"
         number = _number(text)
         if number is None:
             return f"a number; {mend}"
-        with np.errstate(over="ignore"):
-            if not np.isfinite(np.float32(number)):
-                return f"a finite number that fits 32 bits; {mend}"
+        if not abs(number) <= MAX_WEIGHT:
+            return f"a finite number of at most {MAX_WEIGHT:g}, as weights are kept in 32 bits; {mend}"
         if number < 0 and not self._allow_negative:
             return (
                 "a weight of 0 or more; correct or remove the line, or give min_rating to turn ratings "

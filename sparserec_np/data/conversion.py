@@ -137,7 +137,7 @@ class _Converter:
             dropped[f"rating below {self._min_rating:g}"] = n_low
         cuts = _cut(counts, max(ROWS_IN_MEMORY, table.n_rows // _MOST_PARTS))
         self._deal_out(number_users, number_items, cuts)
-        lengths, present, merged, without_weight = self._merge(cuts, counts, len(item_ids))
+        lengths, present, merged, without_weight = self._merge(cuts, counts, user_ids, item_ids)
         nnz = int(lengths.sum())
         if without_weight:
             if not nnz:
@@ -194,7 +194,7 @@ class _Converter:
                 held.chunks.clear()
 
     def _merge(
-        self, cuts: NDArray[np.int64], counts: NDArray[np.int64], n_items: int
+        self, cuts: NDArray[np.int64], counts: NDArray[np.int64], user_ids: Ids, item_ids: Ids
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_], int, int]:
         """Sort and merge the rows of each part; values go to where they stay, items to a temporary file.
 
@@ -207,6 +207,7 @@ class _Converter:
         merged, without_weight : int
             As `SortedRows.merge` tells.
         """
+        n_items = len(item_ids)
         lengths = np.zeros_like(counts)
         present = np.zeros(n_items, np.bool_)
         merged = without_weight = 0
@@ -226,6 +227,7 @@ class _Converter:
             columns.clear()
             rows = given.sort(last - first, n_items)
             more_merged, more_without = rows.merge()
+            rows.check_sums(user_ids, item_ids, self._table.source, first)
             merged, without_weight = merged + more_merged, without_weight + more_without
             lengths[first:last] = np.diff(rows.indptr)
             present[rows.items] = True

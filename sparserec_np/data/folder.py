@@ -28,6 +28,7 @@ from sparserec_np import folders
 from sparserec_np.errors import DataError, ModelFormatError, SettingError
 from sparserec_np.runtime.files import sync_folder
 from sparserec_np.runtime.ids import ID_PARTS, IdMap
+from sparserec_np.runtime.table_data import MAX_WEIGHT
 
 FORMAT, VERSION = "sparserec_np interactions", 1
 HEADER = "interactions.json"
@@ -368,13 +369,14 @@ def _check_rows(path: Path, arrays: Arrays, n_items: int) -> None:
             at = begin + int(rising.argmin()) + 1
             row = int(np.searchsorted(indptr, at, side="right")) - 1
             raise _damaged(path / "items.npy", f"found item rows that do not rise within user row {row}")
-        for name, least in (("weights", 0.0), ("times", -np.inf)):
+        for name, least, most in (("weights", 0.0, MAX_WEIGHT), ("times", -np.inf, np.inf)):
             values = arrays[name][begin:end] if name in arrays else np.ones(0)
             with np.errstate(invalid="ignore"):
-                fine = np.isfinite(values) & (values > least)
+                fine = np.isfinite(values) & (values > least) & (values <= most)
             if not fine.all():
                 at = int(fine.argmin())
-                expected = "a finite number" + (" above 0" if name == "weights" else "")
+                limits = f" above 0 and at most {MAX_WEIGHT:g}" if name == "weights" else ""
+                expected = f"a finite number{limits}"
                 raise _damaged(
                     path / f"{name}.npy", f"found {values[at]} at {begin + at}; expected {expected}"
                 )

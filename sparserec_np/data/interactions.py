@@ -20,6 +20,7 @@ from sparserec_np.data.sniff import ColumnChoice
 from sparserec_np.data.summary import ReadSummary
 from sparserec_np.errors import DataError
 from sparserec_np.runtime.ids import IdMap
+from sparserec_np.runtime.table_data import MAX_WEIGHT
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -229,6 +230,7 @@ class Interactions:
         n_stored = user_items.nnz
         _refuse_values(user_items)
         user_items.sum_duplicates()
+        _refuse_values(user_items)
         n_distinct = user_items.nnz
         user_items.eliminate_zeros()
         if not user_items.nnz:
@@ -331,13 +333,13 @@ class Interactions:
 def _refuse_values(user_items: sp.csr_array) -> None:
     """Refuse NaN, infinite and negative values by their place."""
     data = user_items.data
-    bad = ~(np.isfinite(data) & (data >= 0))
+    bad = ~((data >= 0) & (data <= MAX_WEIGHT))
     if bad.any():
         at = int(np.argmax(bad))
         row = int(np.searchsorted(user_items.indptr, at, side="right")) - 1
         raise DataError(
             f"matrix[{row}, {user_items.indices[at]}] is {data[at]}; expected a finite weight of 0 or "
-            "more, within float32; correct or remove it"
+            f"more, at most {MAX_WEIGHT:g}; correct or remove it"
         )
 
 

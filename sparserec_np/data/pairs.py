@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from sparserec_np.data.codebook import Texts
 from sparserec_np.data.folder import user_blocks
 from sparserec_np.data.memory import mapped
-from sparserec_np.errors import DataError, SettingError
+from sparserec_np.errors import DataError, SettingError, shown
 from sparserec_np.kernels.ids import look_up
 from sparserec_np.kernels.pairs import count_codes, deal_out, merge_rows, sort_parts
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.runtime.ids import IdMap
 from sparserec_np.runtime.str_ids import StrIds
+from sparserec_np.runtime.table_data import MAX_WEIGHT
 
 Ids = NDArray[np.int64] | list[str] | Texts
 """Distinct ids, ascending."""
@@ -147,6 +148,32 @@ class SortedRows:
         self.times = None if self.times is None else _shortened(self.times, kept)
         return n - kept - without_weight, without_weight
 
+    def check_sums(self, user_ids: Ids, item_ids: Ids, source: str, first: int = 0) -> None:
+        """Refuse a sum of weights that is too large, by its pair.
+
+        Parameters
+        ----------
+        user_ids, item_ids : ndarray of int64, list of str or Texts
+            The ids that users and items stand for.
+        source : str
+            What messages call the rows.
+        first : int
+            Place of the first user's id.
+
+        Raises
+        ------
+        DataError
+            If a weight is beyond `MAX_WEIGHT`.
+        """
+        if self.weights is None or self.weights.max(initial=0.0) <= MAX_WEIGHT:
+            return
+        at = int((self.weights > MAX_WEIGHT).argmax())
+        user = int(np.searchsorted(self.indptr, at, side="right")) - 1 + first
+        item = int(self.items[at])
+        raise sum_too_large(
+            id_map(user_ids, "user")[user], id_map(item_ids, "item")[item], float(self.weights[at]), source
+        )
+
 
 class Pairs(NamedTuple):
     """Distinct pairs as a matrix, and how they came about.
@@ -205,6 +232,7 @@ def make_pairs(rows: Rows, user_ids: Ids, item_ids: Ids, min_rating: float | Non
             dropped[f"rating below {min_rating:g}"] = n_low
     made = rows.sort(len(user_ids), len(item_ids))
     merged, without_weight = made.merge()
+    made.check_sums(user_ids, item_ids, source)
     indptr = made.indptr
     if without_weight:
         if not made.items.size:
@@ -278,6 +306,14 @@ def all_low(n_low: int, highest: float, min_rating: float, source: str) -> DataE
 def all_zero(source: str) -> DataError:
     """Say that no weight is above 0."""
     return DataError(f"{source}: all weights are 0; expected some above; correct them, or leave them out")
+
+
+def sum_too_large(user: object, item: object, weight: float, source: str) -> DataError:
+    """Say that the weights of a pair add up to too much."""
+    return DataError(
+        f"{source}: found that the weights of user {shown(user)} and item {shown(item)} add up to "
+        f"{weight:g}; expected at most {MAX_WEIGHT:g}; scale weights down, or remove repeated rows"
+    )
 
 
 def _leave_out_absent(codes: NDArray[np.int32], ids: Ids) -> tuple[NDArray[np.int32], Ids]:

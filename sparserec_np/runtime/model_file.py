@@ -66,13 +66,11 @@ from sparserec_np.runtime.packed import (
     PackedValues,
 )
 from sparserec_np.runtime.packing import PackedLists, block_starts, pack
-from sparserec_np.runtime.precision import PRECISIONS, check_precision, to_float16, to_int8
+from sparserec_np.runtime.precision import MAX_EXPONENT, PRECISIONS, check_precision, to_float16, to_int8
 from sparserec_np.runtime.table_data import MAX_DIM, Compressed
 
 FORMAT_VERSION = "2"
 _DTYPES = {"float32": np.float32, "float16": np.float16, "int8": np.int8}
-# Beyond it, a scale would make values that no model has.
-_MAX_EXPONENT = 60
 # Popularity of a byte that stands for a larger one.
 _LARGE = 255
 # Bytes that one more tensor takes in the header.
@@ -317,7 +315,7 @@ def _take_values(contents: Contents, entity: str, precision: str, nnz: int, n_ro
             f"{name} is {stored.dtype} of length {len(stored)}; "
             f"expected {precision}, as the metadata say, of length {nnz}"
         )
-    exponent = contents.integer(f"{entity}_exponent", -_MAX_EXPONENT, _MAX_EXPONENT)
+    exponent = contents.integer(f"{entity}_exponent", -MAX_EXPONENT, MAX_EXPONENT)
     if precision != "int8":
         return PackedValues(name, stored, None, exponent)
     scales = contents.take(f"{entity}s.scales")

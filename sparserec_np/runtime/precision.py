@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparserec_np.errors import SettingError
+from sparserec_np.runtime.table_data import MAX_MAGNITUDE
 
 #: How a file may store the values of its tables, longest first.
 PRECISIONS = ("float32", "float16", "int8")
@@ -16,6 +17,9 @@ PRECISIONS = ("float32", "float16", "int8")
 # A scale is a byte: eighths of powers of two below the table's largest. Two bytes of float16 per row
 # gained nothing in recall (benchmarks/size.py), and below 2⁻¹⁴ they would lose what they are for.
 _SCALES = (2.0 ** (-np.arange(256) / 8)).astype(np.float32)
+#: Steps of int8 are at most 2 to this power, and the table's largest at least 2 to minus this power.
+MAX_EXPONENT = 60
+
 # Values reach this at most. The half makes a table that was rounded once round to itself again.
 _LARGEST = 127.49
 
@@ -70,11 +74,15 @@ def to_int8(
     np.maximum.at(largest, rows, np.abs(values))
     steps = largest / _LARGEST
     top = float(steps.max(initial=0.0))
-    exponent = math.ceil(math.log2(top)) if top else 0
+    # Values so small that no step of a file is smaller become 0.
+    exponent = max(math.ceil(math.log2(top)), -MAX_EXPONENT) if top else 0
     with np.errstate(divide="ignore"):
         scales = np.clip(np.floor(8 * (exponent - np.log2(steps))), 0, 255).astype(np.uint8)
-    rounded = np.rint(values / _steps(scales, exponent)[rows]).astype(np.int8)
-    return rounded, scales, exponent
+    row_steps = _steps(scales, exponent)[rows]
+    rounded = np.rint(values / row_steps)
+    # Not beyond what a table may hold, and so a reader takes.
+    rounded -= np.sign(rounded) * (np.abs(rounded * row_steps) > MAX_MAGNITUDE)
+    return rounded.astype(np.int8), scales, exponent
 
 
 def from_int8(

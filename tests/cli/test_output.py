@@ -1,8 +1,30 @@
 import io
+import json
+import math
+from pathlib import Path
 
 import pytest
-from sparserec_np.cli.output import duration, size, table
+import sparserec_np.cli
+from sparserec_np.cli.output import duration, show_json, size, table
 from sparserec_np.cli.progress import Progress
+
+
+def test_json_has_no_infinite_numbers(capsys):
+    values = [math.inf, -math.inf, math.nan, 1.5, 2**63 - 1, "\ud800", "é"]
+    show_json({"values": values, "nested": [(values[0], {"x": values[2]})]})
+    text = capsys.readouterr().out
+    found = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    assert found["values"] == [None, None, None, *values[3:]]
+    assert found["nested"] == [[None, {"x": None}]]
+    show_json({"name": "é"})
+    assert "é" in capsys.readouterr().out
+
+
+def test_every_command_prints_json_in_one_way():
+    """`json.dumps` alone writes Infinity and NaN, which are not JSON."""
+    cli = Path(sparserec_np.cli.__file__).parent
+    found = {path.name for path in cli.glob("*.py") if "json.dump" in path.read_text(encoding="utf-8")}
+    assert found == {"output.py"}
 
 
 def test_table_aligns_numbers_to_the_right():

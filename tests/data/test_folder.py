@@ -133,6 +133,7 @@ def edit(file, **changes):
         ("indptr.npy", lambda f: change(f, 3, 0), "user row 2 ends before it starts"),
         ("weights.npy", lambda f: change(f, 7, 0), "found 0.0 at 7; expected a finite number above 0"),
         ("weights.npy", lambda f: change(f, 7, np.nan), "found nan at 7"),
+        ("weights.npy", lambda f: change(f, 7, 1.1e12), "expected a finite number above 0 and at most 1e+12"),
         ("times.npy", lambda f: change(f, 7, np.inf), "found inf at 7"),
         ("times.npy", lambda f: np.save(f, np.load(f)[None]), "of shape"),
         ("user_ids.text.npy", lambda f: change(f, 0, 255), "text"),

@@ -92,6 +92,15 @@ def test_min_rating_of_arrays():
         (([1], [1], ["x"]), "weights is of type"),
         (([1], [1], [1j]), "weights is of type complex128"),
         (([1], [1], [1e39]), r"weights\[0\] is 1e\+39"),
+        (
+            ([1, 1], [1, 2], [1e12, 1.01e12]),
+            r"weights\[1\] is 1010000000000.0; .* at most 1e\+12",
+        ),
+        (
+            ([7, 7, 5], [3, 3, 3], [1e12, 1e12, 1]),
+            r"the weights of user 7 and item 3 add up to 2e\+12; expected at most 1e\+12",
+        ),
+        ((["a"] * 2, ["b"] * 2, [1e12] * 2), "the weights of user 'a' and item 'b' add up to"),
         (([1], [1], None, [np.inf]), r"times\[0\] is inf"),
         (([1], [1], None, np.array(["NaT"], dtype="datetime64[s]")), r"times\[0\] is NaT"),
     ],
@@ -161,6 +170,11 @@ def test_matrix_ids():
         (sp.csr_array(np.array([[0, np.nan]])), r"matrix\[0, 1\] is nan"),
         (sp.csr_array(np.array([[0], [np.inf]])), r"matrix\[1, 0\] is inf"),
         (sp.csr_array(np.array([[1e39]])), r"matrix\[0, 0\] is inf"),
+        (
+            sp.csr_array(np.array([[0, 1], [2e12, 1]])),
+            r"matrix\[1, 0\] is 1999999991808.0; .* at most 1e\+12",
+        ),
+        (sp.coo_array(([1e12, 1e12], ([0, 0], [1, 1]))), r"matrix\[0, 1\] is 1999999991808.0"),
         (sp.csr_array(np.array([[1j]])), "of type complex128"),
         (sp.csr_array((3, 3)), "holds nothing but 0"),
         (sp.csr_array((0, 3)), "holds nothing but 0"),

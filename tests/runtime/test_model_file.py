@@ -148,6 +148,22 @@ def test_int8_holds_rows_of_very_different_length(tmp_path):
     np.testing.assert_allclose(load_model(tmp_path / "m").items.values, values, rtol=1 / 232)
 
 
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("largest", [1e12, 9.99e11, 65504, 1e-3, 1e-19, 1e-30, 1e-44, 0])
+def test_what_is_written_can_be_read(tmp_path, precision, largest):
+    values = (np.linspace(-1, 1, 8) * largest).astype(np.float32)
+    items = TableData(np.arange(9), np.zeros(8, int), values, 1)
+    model = random_model(n_items=8, dim=1, items=items)
+    if precision == "float16" and largest > 65504:
+        with pytest.raises(SettingError, match="float16 65504 at most"):
+            save_model(tmp_path / "m", model, precision)
+        assert not (tmp_path / "m").exists()
+        return
+    save_model(tmp_path / "m", model, precision)
+    found = load_model(tmp_path / "m", verify=True).items.values
+    np.testing.assert_allclose(found, values, rtol=1e-2, atol=1e-7 if precision == "float16" else 1e-18)
+
+
 def test_values_beyond_float16_are_refused(tmp_path):
     with pytest.raises(SettingError, match="a table holds 1e\\+06 and float16 65504 at most; use"):
         save_model(tmp_path / "m", replace(M, items=with_value(M.items, 1e6)), "float16")
