@@ -73,7 +73,9 @@ _SETTINGS_DOC = """\
     refit : bool
         Whether to train again on all interactions, for as many epochs as were best on the held-out part.
     random_state : int, numpy.random.Generator or None
-        Seed: the same one gives the same model, whatever the number of threads.
+        Seed: the same one gives the same model, bit for bit, whatever the number of threads, on one machine
+        with one set of library versions. On another processor, or with another BLAS, numbers are added in
+        another order and rounded differently; the model is then another one, as good as this.
     n_jobs : int or None
         Threads; None for one per core.
     verbose : bool
