@@ -6,6 +6,8 @@ can be run again alone, and not the end of the run.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import resource
@@ -54,7 +56,7 @@ class Cases:
     """
 
     #: Seconds that a case may take before it counts as a hang.
-    time_limit = 20.0
+    time_limit = 8.0
     #: Whether a case may take no more than `MEMORY`.
     bounded = True
 
@@ -107,7 +109,7 @@ def generator(kind: str, seed: int, number: int) -> np.random.Generator:
 
 def count_of(kind: str) -> int | None:
     """Number of all cases of a kind; None if there is no end of them."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         return make_cases(kind, Path(folder)).count
 
 

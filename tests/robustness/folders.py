@@ -232,7 +232,7 @@ def _with_header(rng, content):
             ],
         )
     version = pick(rng, [(1, 0), (1, 0), (1, 0), (2, 0), (3, 0), (0, 0), (9, 9), (1, 1)])
-    length = pick(rng, [None, None, None, None, 0, 1, 65_535, len(text) - 1])
+    length = pick(rng, [None, None, None, None, 0, 1, 65_535, max(len(text) - 1, 0)])
     if version[0] == 1 and length is None:
         text = text[:60_000]
     return _npy(text, data, version, length)

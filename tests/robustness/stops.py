@@ -7,6 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
+import numpy as np
 from cases import Cases, Fault
 from writers import WRITERS, in_child
 
@@ -49,6 +50,8 @@ class Stops(Cases):
                 raise Fault(f"{kind.__name__} does {n_operations} file operations; expected more")
             self.all += [(len(self.writers), number, at) for at in range(n_operations) for number in _SIGNALS]
             self.writers.append(writer)
+        # The first of them are a sample of all.
+        self.all = [self.all[at] for at in np.random.default_rng(0).permutation(len(self.all))]
 
     @property
     def count(self):

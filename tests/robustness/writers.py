@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,6 +19,17 @@ from sparserec_np import Interactions, Recommender, SparseBPR, SparseGraph
 
 #: Exit codes of the command line by the signal that stopped it; it may as well be done before.
 _ENDS = {signal.SIGKILL: (-9, 0), signal.SIGINT: (130, 0), signal.SIGTERM: (143, 0), signal.SIGHUP: (129, 0)}
+
+
+_ASK_BUNDLE = """\
+import sys
+sys.path.insert(0, sys.argv[1])
+import sparserec_np.errors
+from sparserec_np.runtime import Recommender
+assert sparserec_np.errors.__file__.startswith(sys.argv[1]), sparserec_np.errors.__file__
+one = Recommender.load(sys.argv[1] + "/model.srec", verify=True)
+print(one.recommend(history=[5, 1005], k=4), "# older" in open(sparserec_np.errors.__file__).read())
+"""
 
 
 class Writer:
@@ -73,24 +85,21 @@ class Writer:
 
     def check(self, number, code, said):
         """Check what a process left that was stopped by a signal, or ended; return "old" or "new"."""
-        ends = _ENDS[number] if self.is_command else (-number, *_ENDS[number])
+        # A signal ends a command that has not begun yet as it ends any program; shells show the same code.
+        may_die = not self.is_command or not said
+        ends = (-number, *_ENDS[number]) if may_die else _ENDS[number]
         if code not in ends or "Traceback" in said:
             raise Fault(f"exit code {code}; expected one of {ends}: {said[-2000:]}")
         if not self.path.exists():
             raise Fault(f"{self.target} is gone; left are {sorted(os.listdir(self.place))}: {said[-1000:]}")
-        found = {
-            name: content
-            for name, content in tree(self.place).items()
-            # What a kill left is hidden, and cleaned by the next write.
-            if name.split("/")[0] == self.target and not any(part.startswith(".") for part in name.split("/"))
-        }
-        state = next((state for state, expected in self.trees.items() if found == expected), None)
+        # While a folder has hidden parts, these may be the new ones already: it is for readers to look there.
+        found = tree(self.place)
+        answer = self.answer(self.path)
+        state = next((state for state, expected in self.answers.items() if answer == expected), None)
         if state is None:
-            raise Fault(
-                f"neither old nor new: {_difference(found, self.trees)}; {sorted(os.listdir(self.place))}"
-            )
-        if self.answer(self.path) != self.answers[state]:
-            raise Fault(f"another answer than that of the {state} one")
+            raise Fault(f"neither the old nor the new answer: {answer}; {sorted(os.listdir(self.place))}")
+        if not any(_is_hidden(name) for name in found) and found != self.trees[state]:
+            raise Fault(f"it answers as the {state} one, but differs: {_difference(found, self.trees)}")
         if code == 0 and state == "old":
             raise Fault(f"it ended well, and wrote nothing: {said[-1000:]}")
         if number != signal.SIGKILL and (self.is_command or number == signal.SIGINT):
@@ -169,7 +178,14 @@ class Bundle(Export):
         run_command("bundle", self.model, "-o", self.path, "--force")
 
     def answer(self, path):
-        return super().answer(path / "model.srec"), (path / "sparserec_np" / "errors.py").read_text()
+        """Ask the bundle's own package, in a process that knows no other."""
+        # Bytecode would be a further file; the site's paths may lead to the package of the library.
+        done = subprocess.run(
+            [sys.executable, "-B", "-c", _ASK_BUNDLE, str(path)], capture_output=True, text=True, cwd=path
+        )
+        if done.returncode:
+            raise Fault(f"the bundle does not answer: {done.stderr[-1500:]}")
+        return done.stdout
 
 
 class Convert(Writer):
@@ -348,6 +364,10 @@ def _ended(action, started, kill, said):
             os.waitpid(child, 0)
             return None
         time.sleep(0.0005)
+
+
+def _is_hidden(name):
+    return any(part.startswith(".") for part in name.split("/"))
 
 
 def _difference(found, trees):
