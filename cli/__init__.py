@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from importlib import import_module
 from typing import Any
 
@@ -11,6 +12,7 @@ from sparserec_np import __version__
 
 from .errors import reported
 from .output import examples
+from .streams import standard_streams
 
 if __name__ == "cli":
     # An installation in place has the repository's folder on the path; a plain one has no such module.
@@ -44,6 +46,11 @@ class _Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_SUMMARIES.items()))
+
+    def main(self, *arguments: Any, **keywords: Any) -> Any:
+        """Run the command line, whatever the standard streams are."""
+        with standard_streams() if keywords.get("standalone_mode", True) else nullcontext():
+            return super().main(*arguments, **keywords)
 
     def invoke(self, ctx: click.Context) -> Any:
         with reported():

@@ -44,9 +44,7 @@ class _Line:
     ) -> None:
         if self._stop_listening is not None:
             self._stop_listening()
-        if self._visible:
-            self._stream.write("\n")
-            self._stream.flush()
+        self._write("\n")
 
     def _draw(self, share: float, text: str) -> None:
         if not self._visible:
@@ -56,8 +54,15 @@ class _Line:
         line = f"[{'#' * filled}{'.' * (_BAR - filled)}] {text}"
         # One column stays free: a cursor in the last one wraps on some terminals.
         width = shutil.get_terminal_size().columns - 1
-        self._stream.write("\r" + line[:width].ljust(width))
-        self._stream.flush()
+        self._write("\r" + line[:width].ljust(width))
+
+    def _write(self, text: str) -> None:
+        if self._visible:
+            try:
+                self._stream.write(text)
+                self._stream.flush()
+            except OSError:  # the terminal is gone, but the work goes on
+                self._visible = False
 
 
 class Bar(_Line):

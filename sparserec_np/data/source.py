@@ -62,6 +62,8 @@ class Source:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.is_file = self._close = os.fspath(path) != "-"
         self.name = str(Path(path)) if self._close else "standard input"
+        if not self._close and sys.stdin is None:
+            raise DataError(f"{self.name}: it is closed; give a file, or something to read from")
         try:
             # Not a "with": the file stays open for as long as the source.
             raw = open(path, "rb") if self._close else sys.stdin.buffer  # noqa: SIM115
