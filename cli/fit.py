@@ -14,12 +14,14 @@ from sparserec_np.models import SparseBPR, SparseGraph, SparseMF
 from sparserec_np.runtime import save_model
 
 from . import budget
+from .checkpoints import checkpoint_options, make_checkpoint, resuming
 from .export import without
 from .files import Bytes, check_output, precision_option
 from .info import dense_bytes
 from .interactions import READING, read, reading_options, stem
 from .output import duration, examples, metrics_table, show_json, size, table
 from .progress import Progress
+from .rescue import write_or_rescue
 from .settings import make_estimator, setting_options
 
 _MODELS = {"bpr": SparseBPR, "graph": SparseGraph, "mf": SparseMF}
@@ -29,6 +31,7 @@ _MODELS = {"bpr": SparseBPR, "graph": SparseGraph, "mf": SparseMF}
     epilog=examples(
         "sparserec-np fit data.csv --density 0.1",
         "sparserec-np fit ratings.csv.gz --min-rating 4 --dim 128 --seed 1 --output films.srec",
+        "sparserec-np fit ratings.csv.gz --checkpoint films.checkpoint --resume",
     )
 )
 @click.argument("data")
@@ -51,6 +54,7 @@ _MODELS = {"bpr": SparseBPR, "graph": SparseGraph, "mf": SparseMF}
     metavar="SIZE",
     help="Choose width, density and precision so that the file fits, such as 500KB.",
 )
+@checkpoint_options
 @reading_options
 @setting_options(_MODELS)
 def command(
@@ -61,6 +65,9 @@ def command(
     as_json: bool,
     precision: str | None,
     max_bytes: int | None,
+    checkpoint: Path | None,
+    checkpoint_every: float | None,
+    resume: bool,
     **options: Any,
 ) -> None:
     """Train a sparse model on the file of interactions DATA, "-" for standard input.
@@ -72,6 +79,7 @@ def command(
     say = partial(click.echo, err=as_json)
     path = Path(f"{stem(data)}.srec") if output is None else output
     check_output(path, data, force)
+    kept = make_checkpoint(checkpoint, checkpoint_every, resume, (path, Path(data)))
     reading = {name: options.pop(name) for name in READING}
     if max_bytes is not None and options["density"] is not None:
         raise click.UsageError("give either --density or --max-bytes, which chooses the density")
@@ -103,14 +111,22 @@ def command(
         for reason in choice.reasons:
             say(f"  {reason}")
         say("")
-    with Progress(refits=estimator.early_stopping != 0 and estimator.refit) as progress:
-        estimator.fit(interactions, callback=progress.update)
+    refits = estimator.early_stopping != 0 and estimator.refit
+    with Progress(refits=refits) as progress, resuming(kept, progress):
+        estimator.fit(interactions, callback=progress.update, checkpoint=kept)
     written = estimator.recommender.data
-    if choice is not None and not choice.seen:
-        written = without(written, users=False, seen=True)
-    if max_bytes is not None and written.users is None:
-        written = budget.trim(written, precision or "float32", max_bytes)
-    save_model(path, written, precision or "float32")
+
+    def write(path: Path) -> None:
+        nonlocal written
+        if choice is not None and not choice.seen:
+            written = without(written, users=False, seen=True)
+        if max_bytes is not None and written.users is None:
+            written = budget.trim(written, precision or "float32", max_bytes)
+        save_model(path, written, precision or "float32")
+
+    write_or_rescue(path, write, estimator.save, checkpoint)
+    if kept is not None:
+        kept.remove()
 
     nnz = written.nnz
     n_positions = (interactions.n_users + interactions.n_items) * estimator.dim

@@ -98,7 +98,7 @@ class Checkpoint:
         self.every = every
         self.resume = resume
         self._tell = _warn if tell is None else tell
-        self._on_resume = on_resume
+        self.on_resume = on_resume
         self._fingerprint: dict[str, Any] = {}
         self._written = -math.inf
 
@@ -146,8 +146,8 @@ class Checkpoint:
                 f"{self.path} is a checkpoint of another training: {'; '.join(differences)}; resume with the "
                 "same data and settings, or give another path for the checkpoint"
             )
-        if self._on_resume is not None:
-            self._on_resume(saved.state["history"])
+        if self.on_resume is not None:
+            self.on_resume(saved.state["history"])
         return saved
 
     @property
