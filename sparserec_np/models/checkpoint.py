@@ -1,9 +1,9 @@
 """A training on disk, so that one that was interrupted goes on where it was.
 
 A checkpoint is a file in the container of a model file (`sparserec_np.runtime.format`): nothing of it is
-code. Its tensors are the tables as they are, the optimizers' state, the accumulators of the probe rows and,
-where they are kept, the best tables so far. Its metadata are format ("srec-checkpoint"), format_version,
-what it is a checkpoint of (`fingerprint`), where the training stands, and a digest of all of it.
+code. Its tensors are the tables as they are, the optimizers' state, the accumulators of the probe rows,
+where they are kept, the best tables so far, and where the training stands, as JSON. Its metadata are format
+("srec-checkpoint"), format_version, what it is a checkpoint of (`fingerprint`), and a digest of all of it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ import numpy.typing as npt
 
 from sparserec_np import __version__
 from sparserec_np.data import Interactions
-from sparserec_np.errors import ModelFormatError, SettingError, shown
+from sparserec_np.errors import ModelFormatError, SettingError, SparserecError, shown
 from sparserec_np.models.estimator import Estimator
 from sparserec_np.models.plain import settings_to_plain
 from sparserec_np.runtime.contents import Contents
-from sparserec_np.runtime.format import naming, read_tensors, write_tensors
+from sparserec_np.runtime.format import naming, parse_json, read_tensors, write_tensors
 
 _FORMAT, _VERSION = "srec-checkpoint", "1"
+# The tensor that is where the training stands.
+_STATE = "state"
 # Numbers that are converted, to be hashed, at a time.
 _PART = 1 << 20
 
@@ -141,13 +143,15 @@ class Checkpoint:
         if not os.path.exists(self.path):
             return None
         found, saved = _read(self.path)
-        if differences := _differences(found, of):
+        with understood(self.path):
+            differences, history = _differences(found, of), list(saved.state["history"])
+        if differences:
             raise SettingError(
                 f"{self.path} is a checkpoint of another training: {'; '.join(differences)}; resume with the "
                 "same data and settings, or give another path for the checkpoint"
             )
         if self.on_resume is not None:
-            self.on_resume(saved.state["history"])
+            self.on_resume(history)
         return saved
 
     @property
@@ -157,22 +161,21 @@ class Checkpoint:
 
     def write(self, tensors: Tensors, state: dict[str, Any]) -> None:
         """Write where a training stands; a failure is told, and the training goes on."""
-        text = json.dumps(_writable(state), sort_keys=True, separators=(",", ":"))
+        # A tensor, for metadata are bounded and the records of many epochs are long.
+        text = json.dumps(_writable(state), sort_keys=True, separators=(",", ":")).encode()
+        tensors = tensors | {_STATE: np.frombuffer(text, np.uint8)}
         of = json.dumps(self._fingerprint, sort_keys=True, separators=(",", ":"))
         metadata = {
             "format": _FORMAT,
             "format_version": _VERSION,
             "of": of,
-            "state": text,
-            "digest": _digest(tensors, of, text),
+            "digest": _digest(tensors, of),
         }
         try:
             write_tensors(self.path, tensors, metadata)
-        except OSError as error:
-            self._tell(
-                f"the checkpoint {self.path} could not be written: {error.strerror or error}; the training "
-                "goes on"
-            )
+        except (OSError, SparserecError, MemoryError) as error:
+            reason = getattr(error, "strerror", None) or str(error) or "not enough memory"
+            self._tell(f"the checkpoint {self.path} could not be written: {reason}; the training goes on")
         # After a failure, too: the next attempt is as far off.
         self._written = time.monotonic()
 
@@ -232,10 +235,9 @@ def _hashed(*arrays: npt.NDArray[Any], kind: Any) -> str:
     return digest.hexdigest()
 
 
-def _digest(tensors: Tensors, *texts: str) -> str:
+def _digest(tensors: Tensors, of: str) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for text in texts:
-        digest.update(text.encode() + b"\0")
+    digest.update(of.encode() + b"\0")
     for name in sorted(tensors):
         array = np.ascontiguousarray(tensors[name])
         digest.update(f"{name} {array.dtype.str} {array.shape}\0".encode())
@@ -277,9 +279,10 @@ def _read(path: str) -> tuple[dict[str, Any], Saved]:
         # Not views of the file, which is replaced while the training goes on.
         tensors = {name: np.array(array) for name, array in mapped.items()}
         contents = Contents({}, metadata)
-        if contents.text("digest") != _digest(tensors, contents.text("of"), contents.text("state")):
+        if contents.text("digest") != _digest(tensors, contents.text("of")) or _STATE not in tensors:
             raise ModelFormatError("the checkpoint is damaged; remove it and start the training anew")
-        return contents.object("of"), Saved(tensors, _readable(contents.object("state")))
+        state = parse_json(tensors.pop(_STATE).tobytes(), _STATE)
+        return contents.object("of"), Saved(tensors, _readable(state))
 
 
 def _writable(value: Any) -> Any:

@@ -414,10 +414,10 @@ def forged(written, path, change):
     path.write_bytes(written)
     mapped, metadata = read_tensors(path)
     tensors = {name: np.array(array) for name, array in mapped.items()}
-    state = json.loads(metadata["state"])
+    state = json.loads(tensors["state"].tobytes())
     change(tensors, state)
-    metadata["state"] = json.dumps(state)
-    metadata["digest"] = checkpoints._digest(tensors, metadata["of"], metadata["state"])
+    tensors["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
+    metadata["digest"] = checkpoints._digest(tensors, metadata["of"])
     write_tensors(path, tensors, metadata)
 
 
@@ -443,6 +443,17 @@ FORGERIES = {
     "a width beyond all": lambda tensors, state: state["settings"].update(width=10**9),
     "a width in words": lambda tensors, state: state["settings"].update(width="wide"),
 }
+
+
+@pytest.mark.parametrize("of", ["{}", '{"settings": 5}', '{"version": {}}'])
+@pytest.mark.parametrize("state", ["[]", "{}", "5", '{"history": 5}'])
+def test_a_checkpoint_that_no_version_wrote_is_refused(of, state, data, path):
+    tensors = {"state": np.frombuffer(state.encode(), np.uint8)}
+    digest = checkpoints._digest(tensors, of)
+    metadata = {"format": "srec-checkpoint", "format_version": "1", "of": of, "digest": digest}
+    write_tensors(path, tensors, metadata)
+    with pytest.raises((ModelFormatError, SettingError), match=r"training\.checkpoint"):
+        SparseBPR(**QUICK).fit(data, checkpoint=Checkpoint(path, resume=True))
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
@@ -474,6 +485,26 @@ def test_a_write_that_fails_does_not_stop_the_training(data, path, tmp_path, mon
     SparseBPR(**QUICK).fit(data, checkpoint=Checkpoint(path, every=0, tell=told.append))
     assert len(told) == len(model.history_)
     assert not path.exists()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), SettingError("the path is not a regular file")])
+def test_whatever_fails_in_a_write_does_not_stop_the_training(error, data, path, monkeypatch):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(checkpoints, "write_tensors", fail)
+    with pytest.warns(RuntimeWarning, match="could not be written: (not enough memory|the path is not)"):
+        SparseBPR(**QUICK).fit(data, checkpoint=Checkpoint(path, every=0))
+
+
+def test_the_records_of_many_epochs_have_room(data, path):
+    of = checkpoints.fingerprint(SparseBPR(), data)
+    checkpoint = Checkpoint(path, every=0)
+    assert checkpoint.begin(of) is None
+    history = [{"epoch": n, "loss": float("inf"), "text": "x" * 1000} for n in range(20_000)]
+    checkpoint.write({}, {"history": history})
+    saved = Checkpoint(path, resume=True).begin(of)
+    assert saved.state["history"] == history
 
 
 def test_a_failed_resume_leaves_the_estimator_as_it_was(data, path, written):
