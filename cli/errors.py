@@ -13,6 +13,7 @@ from types import FrameType
 
 import click
 
+from sparserec_np.entry import leave
 from sparserec_np.errors import SparserecError
 
 _SIGNALS = [
@@ -92,7 +93,7 @@ def _way_out() -> Iterator[None]:
         before = {
             number: handler
             for number, handler in before.items()
-            if handler in (signal.SIG_DFL, signal.default_int_handler)
+            if handler in (signal.SIG_DFL, signal.default_int_handler, leave)
         }
     try:
         for number in before:

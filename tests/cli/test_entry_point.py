@@ -113,6 +113,38 @@ def test_ctrl_c_is_130_and_leaves_nothing_behind(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+@pytest.mark.parametrize("module", ["click", "sparserec_np.cli.errors", "sparserec_np.cli.fit", "numba"])
+def test_ctrl_c_while_the_program_is_imported_is_130(module):
+    script = f"""
+import os, signal, sys
+class Strike:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Strike())
+from sparserec_np.entry import run
+run()
+"""
+    command = [sys.executable, "-c", script, "fit", "data.csv"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "Interrupted.\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+def test_ctrl_c_after_the_command_has_ended_changes_nothing(model):
+    script = """
+import atexit, os, signal
+from sparserec_np.entry import run
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+run()
+"""
+    command = [sys.executable, "-c", script, "recommend", str(model), "--user", "10", "--json"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("[{")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 @pytest.mark.parametrize(
     "after",
     [
