@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .files import check_name
 from .interactions import read, reading_keywords, reading_options, stem
 from .output import examples
 
@@ -41,6 +42,7 @@ def command(data: str, output: Path | None, force: bool, **reading: Any) -> None
 
     path = Path(f"{stem(data)}.interactions") if output is None else output
     check_target(path, force, "--force")
+    check_name(path, "a folder", ".interactions")
     made: Conversion | Interactions
     if data != "-" and Path(data).is_dir():
         made = read(data, **reading)

@@ -10,7 +10,7 @@ import click
 
 from sparserec_np.errors import DataError
 
-from .files import check_output, parts_of, precision_option
+from .files import check_name, check_output, parts_of, precision_option
 from .interactions import read, reading_options
 from .output import examples, metrics_table, show_json, size, table
 
@@ -59,6 +59,7 @@ def command(
     from sparserec_np.runtime import load_model, save_model
 
     check_output(output, str(model), force)
+    check_name(output, "a model file", ".srec")
     before = load_model(model)
     smaller = without(before, users=items_only, seen=items_only or no_seen)
     held_out = None if test is None else _held_out(before, test, reading)

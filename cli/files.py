@@ -49,6 +49,28 @@ class Bytes(click.ParamType):
         return int(float(match[1]) * _UNITS[match[2].upper()])
 
 
+_OTHER_FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".zip", ".npz", ".pkl")
+
+
+def check_name(path: Path, what: str, suffix: str) -> None:
+    """Refuse a name for a file or folder that is that of another format.
+
+    Parameters
+    ----------
+    path : Path
+        What is to be written.
+    what : str
+        What it is, such as ``"a model file"``.
+    suffix : str
+        How its name ends by custom.
+    """
+    if path.suffix.lower() in _OTHER_FORMATS:
+        raise SettingError(
+            f"{path}: {what} is written, not a file of the format {path.suffix}; give a name that ends in "
+            f"{suffix} as --output"
+        )
+
+
 def check_output(path: Path, source: str, force: bool) -> None:
     """Refuse before the work what could not be written after it.
 

@@ -16,7 +16,7 @@ from sparserec_np.runtime import save_model
 from . import budget
 from .checkpoints import checkpoint_options, make_checkpoint, resuming
 from .export import without
-from .files import Bytes, check_output, precision_option
+from .files import Bytes, check_name, check_output, precision_option
 from .info import dense_bytes
 from .interactions import READING, read, reading_options, stem
 from .output import duration, examples, metrics_table, show_json, size, table
@@ -79,6 +79,7 @@ def command(
     say = partial(click.echo, err=as_json)
     path = Path(f"{stem(data)}.srec") if output is None else output
     check_output(path, data, force)
+    check_name(path, "a model file", ".srec")
     kept = make_checkpoint(checkpoint, checkpoint_every, resume, (path, Path(data)))
     reading = {name: options.pop(name) for name in READING}
     if max_bytes is not None and options["density"] is not None:

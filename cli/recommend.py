@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="With --all, the file: .csv, .csv.gz or .parquet. [default: CSV to standard output]",
+    help="With --all, the file: .csv, .tsv, .json, .jsonl (each perhaps with .gz) or .parquet. "
+    "[default: CSV to standard output]",
 )
 @click.option("--force", is_flag=True, help="With --all, replace the file if it exists.")
 @click.option("--jobs", type=int, help="With --all, threads. [default: one per core]")
@@ -95,10 +96,10 @@ def command(
 
 
 def _check(output: Path, model: Path, force: bool) -> None:
-    from .recommendations import check_parquet, is_parquet
+    from .recommendations import check_parquet, format_of
 
     check_output(output, str(model), force)
-    if is_parquet(output):
+    if format_of(output).name == "parquet":
         check_parquet()
 
 
@@ -108,7 +109,7 @@ def _write_all(
     from sparserec_np.batch import recommend_all
     from sparserec_np.runtime.files import written_whole
 
-    from .recommendations import writer
+    from .recommendations import Format, format_of, writer
 
     blocks = recommend_all(recommender.data, **choice, n_jobs=jobs)
     n_users, n_rows = len(recommender.user_ids), 0
@@ -118,7 +119,7 @@ def _write_all(
         if output is not None:
             bar = stack.enter_context(Bar("users", n_users))
             file = stack.enter_context(written_whole(output))
-        write = stack.enter_context(writer(Path("csv") if output is None else output, file))
+        write = stack.enter_context(writer(Format("csv") if output is None else format_of(output), file))
         for block in blocks:
             write(block)
             n_rows += len(block.scores)

@@ -1,11 +1,13 @@
 import csv
 import gzip
 import io
+import json
 import os
 import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from sparserec_np.cli.progress import Bar
 
@@ -130,6 +132,52 @@ def test_all_users_to_standard_output_and_compressed(run, model, tmp_path):
     assert list(csv.reader(io.StringIO(text))) == EVERYBODY
     run("recommend", model, "--all", "-k", 2, "--output", tmp_path / "recs.csv.gz")
     assert gzip.decompress((tmp_path / "recs.csv.gz").read_bytes()).decode() == text
+
+
+@pytest.mark.parametrize("packed", ["", ".gz"])
+@pytest.mark.parametrize("suffix", [".csv", ".TSV", ".json", ".jsonl", ".ndjson"])
+def test_the_format_follows_the_name(run, save_known, tmp_path, suffix, packed):
+    strange = ["a,b", "Be\ttty", 'Ça "va"', "line\nbreak"]
+    model = save_known(sorted(strange), ["Alien", "Heat", "Jaws", "Speed", "Up", "Yes, please"])
+    path = tmp_path / f"recs.v2{suffix}{packed}"
+    run("recommend", model, "--all", "-k", 2, "--output", path)
+    content = gzip.decompress(path.read_bytes()) if packed else path.read_bytes()
+    text = io.StringIO(content.decode(), newline="")
+    if suffix in (".csv", ".TSV"):
+        found = list(csv.DictReader(text, delimiter="," if suffix == ".csv" else "\t"))
+    else:
+        found = json.load(text) if suffix == ".json" else [json.loads(line) for line in text]
+        assert all(type(row["rank"]) is int and type(row["score"]) is float for row in found)
+    assert [list(row) for row in found] == [list(EVERYBODY[0])] * 8
+    assert [row["user"] for row in found] == [user for user in sorted(strange) for _ in "12"]
+    assert [row["item"] for row in found[:2]] == ["Heat", "Jaws"]
+    assert [int(row["rank"]) for row in found] == [1, 2] * 4
+    assert found[0]["user"] == sorted(strange)[0]
+    np.testing.assert_allclose([float(row["score"]) for row in found[:2]], [2, 1])
+
+
+def test_nobody_gets_anything_is_json_too(run, model, tmp_path):
+    for suffix, content in (("json", "[\n]\n"), ("jsonl", "")):
+        path = tmp_path / f"recs.{suffix}"
+        run("recommend", model, "--all", "--exclude", "1,2,3,4,5,6", "--output", path)
+        assert path.read_text() == content
+
+
+@pytest.mark.parametrize("name", ["recs", "recs.xlsx", "recs.gz", "recs.parquet.gz", "csv"])
+def test_a_name_without_a_format_is_refused(run, model, tmp_path, name):
+    message = run("recommend", model, "--all", "--output", tmp_path / name, code=1).stderr
+    assert (
+        f"{name}: there is no format for a name that ends so; expected .csv, .tsv, .json, .jsonl" in message
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["model.srec"]
+
+
+def test_models_and_folders_take_no_name_of_another_format(run, model, tmp_path):
+    for command, source, what in (("export", model, "a model file"), ("fit", model, "a model file"),
+                                  ("convert", model, "a folder")):  # fmt: skip
+        message = run(command, source, "--output", tmp_path / "out.json", code=1).stderr
+        assert f"out.json: {what} is written, not a file of the format .json; give a name" in message
+    assert [path.name for path in tmp_path.iterdir()] == ["model.srec"]
 
 
 def test_all_users_as_parquet(run, named_model, tmp_path):
