@@ -1,8 +1,10 @@
 """What worker processes run for `test_pickling`: they import it by its name, as no test module can be."""
 
+import shutil
+
 import numpy as np
 
-from sparserec_np import SparseBPR, SparseGraph, SparseMF
+from sparserec_np import Interactions, SparseBPR, SparseGraph, SparseMF
 
 QUICK = {
     "dim": 12,
@@ -58,3 +60,11 @@ def share_of_history_found(estimator, matrix, y=None):
         found = estimator.recommend_from_history(asked, k=20).ids
         hits, total = hits + len(np.intersect1d(found, hidden)), total + min(len(hidden), 20)
     return hits / total
+
+
+def fit_on_a_folder_that_goes_away(kind, data, path):
+    """Fit to a folder of interactions, and remove the folder before the model is handed over."""
+    data.to_dir(path)
+    model = fit_one(kind, 0, Interactions.from_dir(path))
+    shutil.rmtree(path)
+    return model

@@ -10,7 +10,15 @@ import threading
 import joblib
 import numpy as np
 import pytest
-from pickled_work import KINDS, QUICK, answers, by_length_of_history, fit_one, share_of_history_found
+from pickled_work import (
+    KINDS,
+    QUICK,
+    answers,
+    by_length_of_history,
+    fit_on_a_folder_that_goes_away,
+    fit_one,
+    share_of_history_found,
+)
 from sklearn.model_selection import cross_validate
 from sklearn.utils.validation import check_is_fitted
 
@@ -255,6 +263,13 @@ def test_ten_fitted_models_come_out_of_loky_workers(data, tmp_path):
     # What was fitted here may go there, too.
     found = joblib.Parallel(n_jobs=2, backend="loky")(joblib.delayed(answers)(model) for model in models)
     assert found == [answers(model) for model in models]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_outlives_the_folder_that_it_was_fitted_to(kind, data, tmp_path):
+    task = joblib.delayed(fit_on_a_folder_that_goes_away)(kind, data, tmp_path / "folder")
+    (model,) = joblib.Parallel(n_jobs=2, backend="loky")([task])
+    assert answers(model) == answers(fit_one(kind, 0, data))
 
 
 @pytest.mark.parametrize("kind", ["bpr", "graph"])

@@ -154,6 +154,10 @@ class IdMap(ABC):
             return IntIds.from_stored(tensors["numbers"], n, entity, source)
         return StrIds.from_stored(tensors["text"], tensors["offsets"], n, entity, source)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return everything in memory: a pickle needs no file."""
+        return in_memory(self.__dict__)
+
     @property
     @abstractmethod
     def encoding(self) -> str:
@@ -254,6 +258,26 @@ class IdMap(ABC):
 
     def __repr__(self) -> str:
         return f"<IdMap of {len(self)} {self.entity}s, {self.kind} ids>"
+
+
+def in_memory(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an object holds, with copies of the arrays that are views of a NumPy file.
+
+    joblib hands such views to other processes by the name of the file, which may be gone when they arrive,
+    or be another one.
+    """
+    return {
+        name: np.array(value) if isinstance(value, np.ndarray) and _is_in_file(value) else value
+        for name, value in state.items()
+    }
+
+
+def _is_in_file(array: Any) -> bool:
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap):
+            return True
+        array = array.base
+    return False
 
 
 def smallest_integers(values: NDArray[Any]) -> NDArray[Any]:

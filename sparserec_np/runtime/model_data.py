@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sparserec_np.errors import ModelFormatError
 from sparserec_np.runtime.encoding import check_encoder
-from sparserec_np.runtime.ids import IdMap
+from sparserec_np.runtime.ids import IdMap, in_memory
 from sparserec_np.runtime.table_data import MAX_MAGNITUDE, TableData, check_csr, check_length, check_values
 
 
@@ -32,6 +32,10 @@ class SeenItems:
         self.indptr = indptr
         self.indices = indices
         self.n_users = len(indptr) - 1
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return everything in memory: a pickle needs no file."""
+        return in_memory(self.__dict__)
 
     def __iter__(self) -> Iterator[NDArray[np.integer]]:
         """Unpack into ``indptr, indices``."""
