@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import shlex
 import tempfile
 from contextlib import ExitStack
@@ -53,9 +54,13 @@ def command(folder: Path | None) -> None:
 
 
 def _write(path: Path, interactions: Interactions) -> None:
+    from sparserec_np.runtime.files import written_whole
+
     pairs = interactions.user_items.tocoo()
     users, items = interactions.users.ids(pairs.row), interactions.items.ids(pairs.col)
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("user", "item"))
-        writer.writerows(zip(users.tolist(), items.tolist(), strict=True))
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(("user", "item"))
+    writer.writerows(zip(users.tolist(), items.tolist(), strict=True))
+    with written_whole(path) as file:
+        file.write(text.getvalue().encode())

@@ -5,14 +5,26 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sparserec_np.runtime import Recommender
+from sparserec_np.errors import SparserecError, UnknownIdError
+from sparserec_np.runtime import IdMap, Recommender
 
 FOLDER = Path(__file__).parent
 """The bundle that this file was copied into, by `make.py`."""
+
+
+class AppError(Exception):
+    """The app cannot start; the message says why, and what to do."""
+
+    @classmethod
+    def of(cls, error: OSError) -> AppError:
+        """Say which file it is about."""
+        if isinstance(error, FileNotFoundError):
+            return cls(f"{error.filename} is missing; make the app with make.py, and run it there")
+        return cls(f"{error.filename}: {error.strerror}; make the app again with make.py")
 
 
 class Film(NamedTuple):
@@ -44,18 +56,28 @@ class Films:
         self._films = {film.id: film for film in films if film.id in recommender.item_ids}
         if len(self._films) != len(recommender.item_ids):
             missing = next(id for id in recommender.item_ids.ids() if id not in self._films)
-            raise ValueError(f"film {missing} of the model has no title; make titles and model together")
+            raise ValueError(f"film {missing} of the model has no title")
         # Of two films that fit a search equally well, people mean the one that more of them like.
         everything, _ = recommender.recommend(history=[], k=len(self._films))
         self._words = {id: words(self._films[id].title) for id in _plain(everything)}
 
     @classmethod
     def load(cls, folder: Path) -> Films:
-        """Open ``model.srec`` and ``titles.tsv``, which has a line of id, title, year and genres per film."""
-        recommender = Recommender.load(folder / "model.srec")
-        with (folder / "titles.tsv").open(encoding="utf-8") as file:
-            rows = [line.rstrip("\n").split("\t") for line in file]
-        return cls(recommender, (Film(recommender.item_ids.parse(id), *rest) for id, *rest in rows))
+        """Open ``model.srec`` and ``titles.tsv``, which has a line of id, title, year and genres per film.
+
+        Raises
+        ------
+        AppError
+            If one of them is missing or damaged, or they do not belong together.
+        """
+        try:
+            recommender = Recommender.load(folder / "model.srec", verify=True)
+            films = list(_titles(folder / "titles.tsv", recommender.item_ids))
+            return cls(recommender, films)
+        except OSError as error:
+            raise AppError.of(error) from error
+        except (SparserecError, ValueError) as error:
+            raise AppError(f"{error}; make the app again with make.py") from error
 
     def __len__(self) -> int:
         return len(self._films)
@@ -101,6 +123,25 @@ class Films:
         """Films for somebody who likes these ones; for nobody we know, the films that most people like."""
         ids, _ = self.recommender.recommend(history=liked, k=k)
         return [self._films[id] for id in _plain(ids)]
+
+
+def _titles(path: Path, ids: IdMap) -> Iterator[Film]:
+    with path.open(encoding="utf-8") as file:
+        try:
+            for n, line in enumerate(file, start=1):
+                fields = line.rstrip("\n").split("\t")
+                if len(fields) != len(Film._fields):
+                    raise ValueError(
+                        f"{path}, line {n}: found {len(fields)} fields; expected 4, with tabs between"
+                    )
+                try:
+                    yield Film(ids.parse(fields[0]), *fields[1:])
+                except UnknownIdError:
+                    raise ValueError(
+                        f"{path}, line {n}: {fields[0]!r} is not an id of the model's kind"
+                    ) from None
+        except UnicodeDecodeError:
+            raise ValueError(f"{path}: found what is not text in UTF-8") from None
 
 
 def words(text: str) -> list[str]:

@@ -9,7 +9,7 @@ import io
 import re
 import sys
 
-from films import FOLDER, Film, Films
+from films import FOLDER, AppError, Film, Films
 
 HELP = """\
   part of a title   search, and number what is found
@@ -76,8 +76,8 @@ def main() -> int:
     """Talk until the person has enough."""
     try:
         films = Films.load(FOLDER)
-    except FileNotFoundError as error:
-        print(f"{error.filename} is missing; make the app with make.py, and run it there", file=sys.stderr)
+    except AppError as error:
+        print(error, file=sys.stderr)
         return 1
     session = Session(films)
     if isinstance(sys.stdin, io.TextIOWrapper):

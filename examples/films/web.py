@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from films import FOLDER, Film, Films
+from films import FOLDER, AppError, Film, Films
 
 from sparserec_np.errors import UnknownIdError
 
@@ -69,7 +69,11 @@ class Page:
     """The one page, and the policy by which a browser runs nothing but what the page itself holds."""
 
     def __init__(self, path: Path) -> None:
-        self.body = path.read_bytes()
+        try:
+            self.body = path.read_bytes()
+        except OSError as error:
+            raise AppError.of(error) from error
+        self._path = path
         script, style = (self._digest(name) for name in ("script", "style"))
         self.policy = (
             f"default-src 'none'; script-src '{script}'; style-src '{style}'; connect-src 'self'; "
@@ -78,7 +82,8 @@ class Page:
 
     def _digest(self, element: str) -> str:
         match = re.search(rf"<{element}>(.*?)</{element}>".encode(), self.body, re.DOTALL)
-        assert match is not None
+        if match is None:
+            raise AppError(f"{self._path}: found no <{element}>; make the app again with make.py")
         return f"sha256-{base64.b64encode(hashlib.sha256(match[1]).digest()).decode()}"
 
 
@@ -155,7 +160,10 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Takes it calmly when a browser goes away in the middle of an answer."""
+    """Takes it calmly when many ask at once, or a browser goes away in the middle of an answer."""
+
+    request_queue_size = 1024
+    """Connections that may wait to be accepted; beyond them, some would wait for seconds, or be refused."""
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Report a bug, but not a connection that is gone."""
@@ -190,8 +198,8 @@ def main() -> int:
     port = parser.parse_args().port
     try:
         handler = partial(Handler, films=Films.load(FOLDER), page=Page(FOLDER / "page.html"))
-    except FileNotFoundError as error:
-        print(f"{error.filename} is missing; make the app with make.py, and run it there", file=sys.stderr)
+    except AppError as error:
+        print(error, file=sys.stderr)
         return 1
     try:
         server = Server((LOOPBACK, port), handler)

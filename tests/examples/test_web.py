@@ -1,7 +1,10 @@
 """The web page: what it answers to programs, and what a person on a phone gets."""
 
+import contextlib
 import http.client
+import importlib
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -160,6 +163,77 @@ def test_many_at_once(web):
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: answer(web, "/api/recommend?liked=8&k=2")["films"], range(100)))
     assert all(films == found[0] for films in found)
+
+
+def test_two_hundred_connect_before_one_is_answered(web):
+    """They all connect at once, and all are answered."""
+    clients = []
+    try:
+        for _ in range(200):
+            client = socket.socket()
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", urlsplit(web).port))
+            clients.append(client)
+        for client in clients:
+            client.settimeout(20)
+            client.sendall(
+                b"GET /api/search?text=react HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            )
+        for client in clients:
+            found = b""
+            while part := client.recv(65536):
+                found += part
+            assert found.startswith(b"HTTP/1.1 200 OK")
+            assert b"Reactor Nights" in found
+    finally:
+        for client in clients:
+            client.close()
+
+
+def test_it_lets_many_wait(app):
+    """Two hundred can connect while the program does not get round to accepting one of them."""
+    web = importlib.import_module("web")
+    with web.Server(("127.0.0.1", 0), web.Handler) as server, contextlib.ExitStack() as stack:
+        for _ in range(200):
+            stack.enter_context(socket.create_connection(server.server_address, timeout=5))
+
+
+@pytest.mark.parametrize("program", ["web.py", "terminal.py"])
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        ("model.srec", lambda content: content[:-40], "model.srec: "),
+        ("model.srec", lambda content: b"no model at all", "model.srec: header length"),
+        ("model.srec", lambda content: b"", "model.srec: the file holds 0 bytes"),
+        ("model.srec", None, "model.srec is missing; make the app with make.py"),
+        ("titles.tsv", None, "titles.tsv is missing; make the app with make.py"),
+        ("titles.tsv", lambda content: content[:-30], "titles.tsv, line 6: found 2 fields; expected 4"),
+        ("titles.tsv", lambda content: content + b"\xff\xff", "titles.tsv: found what is not text in UTF-8"),
+        ("titles.tsv", lambda content: b"x" + content, "titles.tsv, line 1: 'x3' is not an id"),
+        ("titles.tsv", lambda content: b"", "film 3 of the model has no title"),
+    ],
+)
+def test_damaged_files_are_a_line(app, alone, tmp_path, program, name, damage, message):
+    folder = shutil.copytree(app, tmp_path / "films")
+    content = (folder / name).read_bytes()
+    (folder / name).unlink()
+    if damage is not None:
+        (folder / name).write_bytes(damage(content))
+    more = ["--port", "0"] if program == "web.py" else []
+    result = subprocess.run(
+        [*alone, str(folder / program), *more], capture_output=True, text=True, timeout=60, input=""
+    )
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert "make.py" in result.stderr
+
+
+def test_a_damaged_page_is_a_line(app, alone, tmp_path):
+    folder = shutil.copytree(app, tmp_path / "films")
+    (folder / "page.html").write_text("<p>")
+    result = subprocess.run([*alone, str(folder / "web.py"), "--port", "0"], capture_output=True, text=True)
+    assert result.stderr == f"{folder / 'page.html'}: found no <script>; make the app again with make.py\n"
 
 
 def test_only_this_device_can_connect(web):
