@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from contextlib import suppress
 from types import FrameType
 
 
@@ -28,6 +30,14 @@ def run() -> None:
 
     try:
         main(prog_name="sparserec-np")
+    except SystemExit as end:
+        if isinstance(end.code, int) and end.code > 128:
+            # A signal has ended the command, which has cleaned up. The interpreter may take its time to end,
+            # or wait for a thread that never will: a compiler's lock may have been left taken.
+            with suppress(OSError, ValueError):
+                sys.stdout.flush()
+            os._exit(end.code)
+        raise
     finally:
         if in_charge:
             signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -131,6 +131,26 @@ run()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_thread_that_never_ends_does_not_delay_the_end(stop):
+    script = f"""
+import os, signal, sys, threading, time
+from sparserec_np.entry import run
+class Strike:
+    def find_spec(self, name, path=None, target=None):
+        if name == "sparserec_np.cli.fit":
+            threading.Thread(target=time.sleep, args=(100,)).start()
+            os.kill(os.getpid(), {int(stop)})
+sys.meta_path.insert(0, Strike())
+run()
+"""
+    start = time.perf_counter()
+    result = subprocess.run([sys.executable, "-c", script, "fit", "d.csv"], capture_output=True, timeout=60)
+    assert result.returncode == 128 + stop
+    assert time.perf_counter() - start < 50
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 def test_ctrl_c_after_the_command_has_ended_changes_nothing(model):
     script = """
 import atexit, os, signal

@@ -14,8 +14,8 @@ from model_files import small_interactions
 
 from sparserec_np.runtime import load_model
 
-# Says by a byte that the interpreter is up: before that, a signal ends it as it ends any program.
-_BEGIN = "import os; os.write({pipe}, b'.'); from sparserec_np.entry import run; run()"
+# Says by a byte that the program begins: before that, it is the interpreter whom a signal ends.
+_BEGIN = "import os; from sparserec_np.entry import run; os.write({pipe}, b'.'); run()"
 _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
