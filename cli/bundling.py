@@ -141,7 +141,9 @@ def write_bundle(
         finish_parts(folder / _PACKAGE, _POINTER, _take_places)
     contents: Contents = {**_package(), "example.py": _EXAMPLE.encode(), **(others or {})}
     leaves_out = not with_users and any(personal_data(data).values())
-    with _without_users(model, data, folder) if leaves_out else nullcontext(model) as contents[_MODEL]:
+    with (
+        _without_users(model, data, folder, output) if leaves_out else nullcontext(model) as contents[_MODEL]
+    ):
         sizes = {
             name: content.stat().st_size if isinstance(content, Path) else len(content)
             for name, content in sorted(contents.items())
@@ -155,7 +157,7 @@ def write_bundle(
 
 
 @contextmanager
-def _without_users(model: Path, data: ModelData, folder: Path) -> Iterator[Path]:
+def _without_users(model: Path, data: ModelData, folder: Path, output: Path) -> Iterator[Path]:
     """Write the model without its users to a temporary file."""
     from sparserec_np.runtime import save_model
     from sparserec_np.runtime.files import naming_errors, temporary_folder
@@ -163,7 +165,7 @@ def _without_users(model: Path, data: ModelData, folder: Path) -> Iterator[Path]
 
     precision = read_tensors(model)[1]["precision"]
     near = folder if folder.exists() else folder.parent
-    with temporary_folder(near) as temporary, naming_errors(folder / _MODEL, temporary):
+    with temporary_folder(near) as temporary, naming_errors(output / _MODEL, temporary):
         smaller = Path(temporary, _MODEL)
         save_model(smaller, without(data, users=True, seen=True), precision)
         yield smaller

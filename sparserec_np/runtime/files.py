@@ -101,13 +101,13 @@ def temporary_folder(parent: Path) -> Iterator[str]:
 
 
 @contextmanager
-def naming_errors(path: Path, temporary: str) -> Iterator[None]:
+def naming_errors(path: Path, temporary: str | None = None) -> Iterator[None]:
     """Let an OSError name `path` where it names nothing, or a temporary file that stands for `path`."""
     try:
         yield
     except OSError as error:
         named = error.filename
-        if named is None or (isinstance(named, str) and named.startswith(temporary)):
+        if named is None or (temporary and isinstance(named, str) and named.startswith(temporary)):
             if error.errno is None:
                 error.args = (f"{os.fspath(path)}: {error}",)
             else:

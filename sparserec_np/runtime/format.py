@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparserec_np.errors import ModelFormatError, SettingError, shown
-from sparserec_np.runtime.files import written_whole
+from sparserec_np.runtime.files import naming_errors, written_whole
 
 _DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
@@ -126,7 +126,7 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]],
     OSError
         If the file cannot be read.
     """
-    with open(path, "rb") as file:
+    with naming_errors(path), open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size < 8:
             raise ModelFormatError(
