@@ -6,58 +6,10 @@ import numpy as np
 
 from sparserec_np.compilation import njit
 
+from sparserec_np.kernels.heap import keep_best, put_in_order
+
 LANES = 64
 """Users that go through the items together: an entry of the item table is read once for all of them."""
-
-
-@njit(cache=True, nogil=True)
-def _sift_down(scores, ids, root, size):
-    """Restore the heap below ``root``: its worst entry (lowest score, then highest id) on top."""
-    score, id_ = scores[root], ids[root]
-    while True:
-        child = 2 * root + 1
-        if child >= size:
-            break
-        right = child + 1
-        if right < size and (
-            scores[right] < scores[child] or (scores[right] == scores[child] and ids[right] > ids[child])
-        ):
-            child = right
-        if score < scores[child] or (score == scores[child] and id_ > ids[child]):
-            break
-        scores[root], ids[root] = scores[child], ids[child]
-        root = child
-    scores[root], ids[root] = score, id_
-
-
-@njit(cache=True, nogil=True)
-def _keep(score, item, scores, ids, size):
-    """Keep an item that is better than the worst that is kept; return how many are kept.
-
-    Until ``scores`` is full there is no order in it; then it becomes a heap.
-    """
-    if size < len(scores):
-        scores[size], ids[size] = score, item
-        size += 1
-        if size == len(scores):
-            for root in range(size // 2 - 1, -1, -1):
-                _sift_down(scores, ids, root, size)
-        return size
-    scores[0], ids[0] = score, item
-    _sift_down(scores, ids, 0, size)
-    return size
-
-
-@njit(cache=True, nogil=True)
-def _put_in_order(scores, ids, size):
-    """Put what `_keep` kept in order, best first."""
-    if size < len(scores):
-        for root in range(size // 2 - 1, -1, -1):
-            _sift_down(scores, ids, root, size)
-    for last in range(size - 1, 0, -1):
-        scores[0], scores[last] = scores[last], scores[0]
-        ids[0], ids[last] = ids[last], ids[0]
-        _sift_down(scores, ids, 0, last)
 
 
 @njit(cache=True, nogil=True)
@@ -195,11 +147,11 @@ def rank_rows(
                     next_excluded[lane] = entry
                     if entry < end and exclude_items[entry] == item:
                         continue
-                    counts[person] = _keep(lanes[lane], item, scores[person], ids[person], counts[person])
+                    counts[person] = keep_best(lanes[lane], item, scores[person], ids[person], counts[person])
                     if counts[person] == k:
                         threshold[lane] = scores[person, 0]
         for lane in range(n):
-            _put_in_order(scores[group[lane]], ids[group[lane]], counts[group[lane]])
+            put_in_order(scores[group[lane]], ids[group[lane]], counts[group[lane]])
 
 
 @njit(cache=True, nogil=True)

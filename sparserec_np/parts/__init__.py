@@ -1,0 +1,5 @@
+"""The parts that a score is the sum of, beside tables trained by sampled losses."""
+
+from sparserec_np.parts.linear import fit_item_weights
+
+__all__ = ["fit_item_weights"]
