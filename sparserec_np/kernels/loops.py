@@ -21,7 +21,8 @@ def _short_loop(typingctx):
     def generate(context, builder, signature, args):
         # Assembly of no instructions, which must not be executed under other conditions than it stands under.
         call = builder.asm(ir.FunctionType(ir.VoidType(), []), "", "", [], True)
-        call.attributes.add("convergent")
+        # LLVM knows the attribute for long, llvmlite's list of those that a call may have only since 0.42.
+        set.add(call.attributes, "convergent")
         return context.get_dummy_value()
 
     return types.void(), generate
