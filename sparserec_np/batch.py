@@ -121,6 +121,9 @@ def _blocks(
     pool: NDArray[np.int64] | None,
     n_jobs: int | None,
 ) -> Iterator[Recommendations]:
+    # Kernels read wherever the numbers of an array point to, and a model may be of anybody's making.
+    model.check(whole=False)
+    model.check_tables(seen=filter_seen or model.users is None)
     vectors = _Vectors(model)
     items = _Items(model, pool)
     item_ids = _looked_up_often(model.item_ids)

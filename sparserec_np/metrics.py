@@ -13,6 +13,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from sparserec_np.errors import DataError, SettingError
-from sparserec_np.ranking import Ranking, Represent, as_csr, rank, rank_blocks
+from sparserec_np.matrices import as_csr, check_rows
+from sparserec_np.ranking import Ranking, Represent, rank, rank_blocks
+from sparserec_np.runtime.bounds import first_outside
 
 __all__ = [
     "RANKING_METRICS",
@@ -183,7 +186,8 @@ def evaluate_ranking(ranking: Ranking, test: Any, k: int | Sequence[int] = 20) -
     Parameters
     ----------
     ranking : Ranking
-        Lists of at least the largest ``k`` slots.
+        Lists of at least the largest ``k`` slots; no user and, within a list, no item occurs twice. A slot
+        that is not in use holds -1.
     test : CSR array (n_users, n_items)
         Held-out items; ``ranking.rows`` are its rows.
     k : int or sequence of int
@@ -193,11 +197,51 @@ def evaluate_ranking(ranking: Ranking, test: Any, k: int | Sequence[int] = 20) -
     -------
     dict of str to float
         As from :func:`evaluate`, over the users of the ranking that have held-out items.
+
+    Raises
+    ------
+    DataError
+        The ranking names users or items that ``test`` does not have, or one of them twice: an item counted
+        twice would make a recall above 1.
+    SettingError
+        A ``k`` is below 1, or above the number of slots.
     """
     lengths = _lengths(k)
+    test = as_csr(test, "test")
+    ranking = _checked_ranking(ranking, *test.shape)
     if ranking.ids.shape[1] < max(lengths):
         raise SettingError(f"the ranking has {ranking.ids.shape[1]} slots per user; k is {max(lengths)}")
-    return _measure([ranking], as_csr(test, "test"), lengths)
+    return _measure([ranking], test, lengths)
+
+
+def _checked_ranking(ranking: Ranking, n_users: int, n_items: int) -> Ranking:
+    """Return a ranking that somebody made, once its users and items are known to exist, each once."""
+    rows, ids = check_rows(ranking.rows, "ranking.rows", n_users), np.asarray(ranking.ids)
+    if ids.ndim != 2 or len(ids) != len(rows) or (ids.size and ids.dtype.kind not in "iu"):
+        raise DataError(
+            f"ranking.ids is {ids.dtype} of shape {ids.shape}; expected item rows of shape "
+            f"({len(rows)}, k), a list for each of ranking.rows"
+        )
+    distinct, first = np.unique(rows, return_index=True)
+    if len(distinct) < len(rows):
+        at = int(np.setdiff1d(np.arange(len(rows)), first)[0])
+        raise DataError(f"ranking.rows holds user row {rows[at]} twice; expected one list for each user")
+    at_fault = first_outside(ids, -1, n_items)
+    if at_fault is not None:
+        place, rank = divmod(at_fault, ids.shape[1])
+        raise DataError(
+            f"ranking.ids[{place}, {rank}] is {ids[place, rank]}; expected item rows from 0 to "
+            f"{n_items - 1}, or -1 for a slot that is not in use"
+        )
+    ordered = np.sort(ids, axis=1)
+    twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
+    if twice.any():
+        place, rank = divmod(int(twice.argmax()), twice.shape[1])
+        raise DataError(
+            f"the list of user row {rows[place]} holds item row {ordered[place, rank]} twice; expected each "
+            "item once; keep the first place of it"
+        )
+    return replace(ranking, rows=rows, ids=ids)
 
 
 def _measure(rankings: Iterable[Ranking], test: Any, lengths: list[int]) -> dict[str, float]:

@@ -19,6 +19,7 @@ from scipy import sparse
 from sparserec_np.errors import DataError, SettingError
 from sparserec_np.kernels.ranking import LANES, measure_rows, rank_rows, spread_rows
 from sparserec_np.kernels.workers import Workers
+from sparserec_np.matrices import as_csr, check_rows
 from sparserec_np.tables import SparseTable, column_dtype
 
 # A block of users holds at most so many numbers, of their vectors and of their lists,
@@ -241,7 +242,9 @@ def rank_blocks(
     ``users`` may also be what makes their embeddings, block by block, of their row numbers; then ``exclude``
     is needed, which tells how many there are. And ``items`` may be a `SparseTable`.
     """
-    if not isinstance(items, SparseTable):
+    if isinstance(items, SparseTable):
+        items.check()
+    else:
         items = as_csr(items, "items")
     n_items, dim = items.shape
     represent: Represent | None = users if callable(users) else None
@@ -259,9 +262,7 @@ def rank_blocks(
         "exclude",
         (n_users, n_items),
     )
-    wanted = np.arange(n_users) if rows is None else np.asarray(rows, np.int64)
-    if wanted.ndim != 1 or (len(wanted) and (wanted.min() < 0 or wanted.max() >= n_users)):
-        raise DataError(f"rows must be a flat array of user rows from 0 to {n_users - 1}")
+    wanted = np.arange(n_users) if rows is None else check_rows(rows, "rows", n_users)
 
     ranker = Ranker(items.indptr, items.indices, items.data, dim, item_bias)
     without = np.asarray(exclude.indptr, np.int64), np.asarray(exclude.indices, np.int32)
@@ -269,7 +270,10 @@ def rank_blocks(
         block = ranker.block_size(k, workers.n_jobs)
         for start in range(0, max(1, len(wanted)), block):
             part = wanted[start : start + block]
-            table, places = (users, part) if represent is None else (represent(part), np.arange(len(part)))
+            table, places = users, part
+            if represent is not None:
+                table = as_csr(represent(part), "the embeddings of a block of users", (len(part), dim))
+                places = np.arange(len(part))
             ranking = ranker.rank(spread(table, places, workers), k, part, without, workers)
             yield _padded(ranking, k)
 
@@ -284,20 +288,6 @@ def spread(table: Any, rows: NDArray[np.int64], workers: Workers) -> NDArray[np.
     )
     workers.run(spread_rows, len(rows), rows, *arrays, people)
     return people
-
-
-def as_csr(matrix: Any, name: str, shape: tuple[int, int] | None = None) -> Any:
-    """Return ``matrix`` as CSR with sorted columns and no pair twice; the caller's arrays stay untouched."""
-    given: Any = matrix
-    if not sparse.issparse(matrix):
-        raise DataError(f"{name} is a {type(matrix).__name__}; expected a scipy.sparse CSR array")
-    if shape is not None and given.shape != shape:
-        raise DataError(f"{name} has shape {given.shape}; expected {shape}, users in rows, items in columns")
-    csr = sparse.csr_array(given)
-    if not csr.has_canonical_format:
-        csr = csr.copy()
-        csr.sum_duplicates()
-    return csr
 
 
 def _padded(ranking: Ranking, k: int) -> Ranking:

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from sparserec_np.kernels.draws import build_alias, draw_uniform, draw_weighted
 from sparserec_np.kernels.workers import ONE_THREAD, Workers
+from sparserec_np.matrices import as_csr
 
 
 class NegativeSampler:
@@ -18,7 +19,7 @@ class NegativeSampler:
     Parameters
     ----------
     user_items : csr_array (n_users, n_items)
-        What counts as seen; columns sorted within a row.
+        What counts as seen; columns sorted and unique within a row.
     popularity_power : float
         An item is drawn in proportion to (its interactions + 1) ** power; 0 is uniform.
     seed : int
@@ -30,6 +31,7 @@ class NegativeSampler:
     def __init__(
         self, user_items: sparse.csr_array, popularity_power: float, seed: int, workers: Workers
     ) -> None:
+        user_items = as_csr(user_items, "user_items")
         self.n_items = user_items.shape[1]
         self._indptr, self._items = user_items.indptr, user_items.indices
         self._seed = np.uint64(seed)
@@ -59,6 +61,8 @@ class NegativeSampler:
 
     def fill(self, users: npt.NDArray[Any], out: npt.NDArray[Any], first: int | None = None) -> None:
         """Write negatives of ``users[e]`` to ``out[e, 1:]``; every user must have an unseen item.
+
+        The users are row numbers of the interactions, which the caller has checked.
 
         By the next draws; or, in the calling thread alone, by those that `reserve` numbered from ``first``.
         """

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from sparserec_np.autograd.pairing import ends_of
 from sparserec_np.kernels.grouping import count_rows, counted_rows, lay_out, order_by_row
 from sparserec_np.kernels.workers import ONE_THREAD, Workers
+from sparserec_np.runtime.bounds import first_outside
 from sparserec_np.tables import SparseTable, TableGradient, unsigned
 
 Rows = npt.NDArray[np.signedinteger[Any]]
@@ -53,8 +54,19 @@ class Parameter:
     accumulators: npt.NDArray[Any] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
+        self.table.check()
         if self.slots is None:
             self.clear_probes()
+        elif (
+            self.slots.shape != (self.table.n_rows,)
+            or self.accumulators.shape[1:] != (self.table.dim,)
+            or first_outside(self.slots, -1, len(self.accumulators)) is not None
+        ):
+            raise ValueError(
+                f"slots must hold, for each of the {self.table.n_rows} rows, one of the "
+                f"{len(self.accumulators)} accumulators of width {self.table.dim} or -1, found slots of "
+                f"shape {self.slots.shape} and accumulators of shape {self.accumulators.shape}"
+            )
         # Scratch with a number for each row. The counts are zero between calls.
         self._counts = np.zeros(self.table.n_rows, dtype=np.int32)
         self._places = np.empty(self.table.n_rows, dtype=self.table.indptr.dtype)

@@ -31,6 +31,7 @@ from sparserec_np.kernels.embedding import (
 )
 from sparserec_np.kernels.grouping import group_partners, order_by_row
 from sparserec_np.kernels.ranked import add_partners
+from sparserec_np.runtime.bounds import first_outside, pattern_fault
 from sparserec_np.tables import SparseTable, TableGradient, unsigned
 
 
@@ -40,7 +41,7 @@ def _check_rows(name: str, rows: Rows, ndim: int, table: SparseTable) -> None:
         raise TypeError(f"{name} must be an array of integer row numbers, found {found}")
     if rows.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} axes, found shape {rows.shape}")
-    if rows.size and (rows.min() < 0 or rows.max() >= table.n_rows):
+    if first_outside(rows, 0, table.n_rows) is not None:
         raise IndexError(
             f"{name} holds row numbers {rows.min()} … {rows.max()}, but the table has {table.n_rows} rows"
         )
@@ -190,6 +191,12 @@ def _propagate(parameter: Parameter, weights: sparse.csr_array) -> Any:
             f"weights must have a column for each of the {table.n_rows} rows of the table, "
             f"found shape {weights.shape}"
         )
+    fault = pattern_fault(weights.indptr, weights.indices, table.n_rows, rising=False)
+    if fault is not None or len(weights.indptr) != weights.shape[0] + 1:
+        where = f": {fault.part} of row {fault.row} is {fault.found}" if fault is not None else ""
+        raise IndexError(f"weights of shape {weights.shape} have entries outside of it{where}")
+    if len(weights.data) != len(weights.indices):
+        raise ValueError(f"weights have {len(weights.data)} values for {len(weights.indices)} column numbers")
     out = np.zeros((weights.shape[0], table.dim), dtype=table.data.dtype)
     parameter.workers.run(
         combine_rows, len(out), *table.arrays,
@@ -255,7 +262,7 @@ def _match(dense: Any, parameter: Parameter, owners: Rows, rows: Rows) -> Any:
     _check_rows("rows", rows, 2, table)
     if dense.ndim != 2 or dense.shape[1] != table.dim:
         raise ValueError(f"match needs dense rows of width {table.dim}, found shape {dense.shape}")
-    if len(owners) != len(rows) or (len(owners) and not 0 <= owners.min() <= owners.max() < len(dense)):
+    if owners.shape != rows.shape[:1] or first_outside(owners, 0, len(dense)) is not None:
         raise ValueError(
             f"match needs for each of the {len(rows)} examples one of the {len(dense)} dense rows"
         )

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from sparserec_np import folders
 from sparserec_np.errors import DataError, ModelFormatError, SettingError
+from sparserec_np.runtime.bounds import pattern_fault
 from sparserec_np.runtime.files import sync_folder
 from sparserec_np.runtime.ids import ID_PARTS, IdMap
 from sparserec_np.runtime.table_data import MAX_WEIGHT
@@ -346,37 +347,25 @@ def _ids(path: Path, role: str, arrays: Arrays, header: Mapping[str, Any]) -> Id
 
 
 def _check_rows(path: Path, arrays: Arrays, n_items: int) -> None:
-    """Check row pointers, columns and values, a block of users at a time."""
+    """Check row pointers, columns and values, a block of them at a time."""
     indptr, items = arrays["indptr"], arrays["items"]
-    if indptr[0] != 0 or indptr[-1] != len(items):
-        found = f"found row pointers from {indptr[0]:,} to {indptr[-1]:,}; expected 0 to {len(items):,}"
-        raise _damaged(path / "indptr.npy", found)
-    falls = np.flatnonzero(indptr[1:] < indptr[:-1])
-    if falls.size:
-        raise _damaged(path / "indptr.npy", f"found that user row {falls[0]} ends before it starts")
-    for start, stop in user_blocks(indptr):
-        begin, end = int(indptr[start]), int(indptr[stop])
-        columns = items[begin:end]
-        if not len(columns):
-            continue
-        if columns.min() < 0 or columns.max() >= n_items:
-            found = f"found item rows {columns.min()} to {columns.max()}; expected 0 to {n_items - 1}"
-            raise _damaged(path / "items.npy", found)
-        rising = columns[1:] > columns[:-1]
-        firsts = indptr[start + 1 : stop].astype(np.int64) - begin
-        rising[firsts[(firsts > 0) & (firsts < len(columns))] - 1] = True
-        if not rising.all():
-            at = begin + int(rising.argmin()) + 1
-            row = int(np.searchsorted(indptr, at, side="right")) - 1
-            raise _damaged(path / "items.npy", f"found item rows that do not rise within user row {row}")
-        for name, least, most in (("weights", 0.0, MAX_WEIGHT), ("times", -np.inf, np.inf)):
-            values = arrays[name][begin:end] if name in arrays else np.ones(0)
+    fault = pattern_fault(indptr, items, n_items)
+    if fault is not None:
+        found = {
+            "type": f"found {fault.found}; expected integers in one dimension",
+            "ends": f"found row pointers from {fault.found}; expected 0 to {len(items)}",
+            "falls": f"found that user row {fault.row} ends before it starts",
+            "outside": f"found item row {fault.found} in user row {fault.row}; expected 0 to {n_items - 1}",
+            "order": f"found item rows {fault.found}, which do not rise within user row {fault.row}",
+        }[fault.kind]
+        raise _damaged(path / f"{fault.part}.npy".replace("indices", "items"), found)
+    for name, least, most in (("weights", 0.0, MAX_WEIGHT), ("times", -np.inf, np.inf)):
+        for begin in range(0, len(items) if name in arrays else 0, _BLOCK):
+            values = arrays[name][begin : begin + _BLOCK]
             with np.errstate(invalid="ignore"):
                 fine = np.isfinite(values) & (values > least) & (values <= most)
             if not fine.all():
                 at = int(fine.argmin())
                 limits = f" above 0 and at most {MAX_WEIGHT:g}" if name == "weights" else ""
-                expected = f"a finite number{limits}"
-                raise _damaged(
-                    path / f"{name}.npy", f"found {values[at]} at {begin + at}; expected {expected}"
-                )
+                found = f"found {values[at]} at {begin + at}; expected a finite number{limits}"
+                raise _damaged(path / f"{name}.npy", found)

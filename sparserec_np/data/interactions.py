@@ -19,8 +19,12 @@ from sparserec_np.data.reader import read_table
 from sparserec_np.data.sniff import ColumnChoice
 from sparserec_np.data.summary import ReadSummary
 from sparserec_np.errors import DataError
+from sparserec_np.matrices import checked_csr
 from sparserec_np.runtime.ids import IdMap
 from sparserec_np.runtime.table_data import MAX_WEIGHT
+
+# Weights that are checked at a time.
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -208,25 +212,13 @@ class Interactions:
         Raises
         ------
         DataError
-            If it is no sparse matrix of two dimensions, is empty, or holds negative or infinite values or
-            NaN, or if there are more or fewer ids than rows or columns.
+            If it is no sparse matrix of two dimensions, is empty, holds negative or infinite values or NaN
+            or entries outside of its shape, or if there are more or fewer ids than rows or columns.
         """
-        is_sparse: bool = sp.issparse(matrix)  # by name, or mypy would know the matrix as nothing more
-        if not is_sparse:
-            raise DataError(
-                f"matrix is a {type(matrix).__name__}; expected a scipy.sparse matrix with users in rows; "
-                "convert it with scipy.sparse.csr_array(matrix)"
-            )
-        if matrix.ndim != 2:
-            raise DataError(
-                f"matrix has {matrix.ndim} dimensions; expected 2: users in rows, items in columns"
-            )
-        if matrix.dtype.kind not in "biuf":
-            raise DataError(
-                f"matrix is of type {matrix.dtype}; expected real numbers; convert it with astype"
-            )
+        found = checked_csr(matrix, "matrix")
         with np.errstate(over="ignore"):
-            user_items = sp.csr_array(matrix, dtype=np.float32, copy=True)
+            # Of any format but CSR, these arrays are new already.
+            user_items = sp.csr_array(found, dtype=np.float32, copy=matrix.format == "csr")
         n_stored = user_items.nnz
         _refuse_values(user_items)
         user_items.sum_duplicates()
@@ -314,6 +306,25 @@ class Interactions:
         extra = {"weighted": self.weighted, "summary": asdict(self.summary)}
         write_folder(Path(path), arrays, {"user": self.users, "item": self.items}, extra, replace=replace)
 
+    def check(self) -> None:
+        """Check that the matrix, the ids and the times are whole and belong together; `fit` does so first.
+
+        Raises
+        ------
+        DataError
+            If the arrays were changed so that they do not; the message names the row and the column.
+        """
+        user_items = self.user_items
+        csr = checked_csr(user_items, "user_items", (len(self.users), len(self.items)))
+        if user_items.format != "csr" or csr.dtype != np.float32 or not csr.has_canonical_format:
+            raise DataError(
+                f"user_items is {user_items.format} of type {csr.dtype}; expected CSR of type float32 with "
+                "sorted columns and no pair twice; make the interactions with Interactions.from_matrix"
+            )
+        _refuse_values(csr, "user_items")
+        if self.times is not None and self.times.shape != (csr.nnz,):
+            raise DataError(f"times have shape {self.times.shape}; expected one for each of {csr.nnz} pairs")
+
     @classmethod
     def _from_rows(
         cls, rows: Rows, user_ids: Ids, item_ids: Ids, min_rating: float | None, summary: ReadSummary
@@ -330,15 +341,18 @@ class Interactions:
         )
 
 
-def _refuse_values(user_items: sp.csr_array) -> None:
+def _refuse_values(user_items: sp.csr_array, name: str = "matrix") -> None:
     """Refuse NaN, infinite and negative values by their place."""
     data = user_items.data
-    bad = ~((data >= 0) & (data <= MAX_WEIGHT))
-    if bad.any():
-        at = int(np.argmax(bad))
+    for begin in range(0, data.size, _BLOCK):
+        part = data[begin : begin + _BLOCK]
+        fine = (part >= 0) & (part <= MAX_WEIGHT)
+        if fine.all():
+            continue
+        at = begin + int(fine.argmin())
         row = int(np.searchsorted(user_items.indptr, at, side="right")) - 1
         raise DataError(
-            f"matrix[{row}, {user_items.indices[at]}] is {data[at]}; expected a finite weight of 0 or "
+            f"{name}[{row}, {user_items.indices[at]}] is {data[at]}; expected a finite weight of 0 or "
             f"more, at most {MAX_WEIGHT:g}; correct or remove it"
         )
 

@@ -111,6 +111,7 @@ class SparseRecommender(Answers, Stored):
         data = (
             interactions if isinstance(interactions, Interactions) else Interactions.from_matrix(interactions)
         )
+        data.check()
         # All is learnt by another object and taken over in one step: whatever stops the training, also
         # Ctrl-C, leaves this estimator as it was.
         fitted = self._with_settings_alone()

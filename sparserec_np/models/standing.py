@@ -150,12 +150,10 @@ def _take_table(name: str, shape: tuple[int, int], tensors: Tensors) -> SparseTa
     kinds = (indptr.dtype.kind, indices.dtype.kind in "iu", data.dtype.kind)
     if kinds != ("i", True, "f") or any(array.ndim != 1 for array in arrays) or len(indptr) != n_rows + 1:
         raise ModelFormatError(f"{name} is not a table of {n_rows} rows")
-    table = SparseTable(indptr, indices, data, dim)
     try:
-        table.check()
+        return SparseTable(indptr, indices, data, dim)
     except SettingError as error:
         raise ModelFormatError(f"{name}: {error}") from None
-    return table
 
 
 def _take(name: str, tensors: Tensors, shape: Any, dtype: Any) -> npt.NDArray[Any]:

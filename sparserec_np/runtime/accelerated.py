@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparserec_np.compilation import njit
+from sparserec_np.errors import ModelFormatError
 from sparserec_np.runtime.scoring import TableScorer, Vector
+from sparserec_np.runtime.table_data import check_length
 
 # Rows to a block: their scores take half of a small first cache.
 _BLOCK = 1 << 12
@@ -56,6 +58,10 @@ class AcceleratedScorer(TableScorer):
     def blocks(self) -> Blocks:
         """The table, made ready for the kernel."""
         table = self.table
+        # The kernel reads and writes wherever the numbers of an array point to.
+        table.check("items")
+        if self.bias is not None:
+            check_length("item_bias", len(self.bias), table.n_rows)
         column_starts, rows, values = table.by_column
         length = _BLOCK
         # The starts of a wide table of few entries would take more than its entries.
@@ -78,6 +84,12 @@ class AcceleratedScorer(TableScorer):
         if candidates is not None or k > _LONGEST:
             return super().best(vector, k, excluded, candidates)
         k = min(k, self.table.n_rows)
+        left_out = np.unique(excluded).astype(np.intp)
+        if len(left_out) and not 0 <= left_out[0] <= left_out[-1] < self.table.n_rows:
+            raise ModelFormatError(
+                f"the seen items hold rows {left_out[0]} to {left_out[-1]}; expected 0 to "
+                f"{self.table.n_rows - 1}"
+            )
         best, scores = np.empty(k, np.intp), np.empty(k, np.float32)
         n_found = _best_rows(
             vector.columns.astype(np.intp),
@@ -85,7 +97,7 @@ class AcceleratedScorer(TableScorer):
             *self.blocks,
             _NOTHING if self.bias is None else self.bias,
             np.float32(vector.base),
-            np.unique(excluded).astype(np.intp),
+            left_out,
             self.table.n_rows,
             best,
             scores,

@@ -158,12 +158,22 @@ class ModelData:
             raise ModelFormatError(f"offset is {self.offset}; expected a finite number")
         check_encoder(self.encoder, self.encoder_settings)
 
-    def _check_parts(self) -> None:
+    def check_tables(self, *, seen: bool = True) -> None:
+        """Check every number that the tables, and the seen items if asked for, are looked up by.
+
+        Raises
+        ------
+        ModelFormatError
+            For the first that does not exist; the message names the field.
+        """
         self.items.check("items")
         if self.users is not None:
             self.users.check("users")
-        if self.seen is not None:
+        if self.seen is not None and seen:
             check_csr("seen", self.seen.indptr, self.seen.indices, self.n_items)
+
+    def _check_parts(self) -> None:
+        self.check_tables()
         self.item_ids.check()
         self.user_ids.check()
 

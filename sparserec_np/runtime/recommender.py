@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparserec_np.errors import SettingError
+from sparserec_np.runtime.bounds import first_outside
 from sparserec_np.runtime.ids import Id, IdMap, Ids
 from sparserec_np.runtime.model_data import ModelData
 from sparserec_np.runtime.model_file import load_model
@@ -291,8 +292,19 @@ class Recommender:
         Returns
         -------
         ndarray of float32, shape (len(rows), dim)
+
+        Raises
+        ------
+        SettingError
+            If a number is not the row of a user.
         """
-        return self._people.dense(np.asarray(rows, np.int64))
+        rows = np.asarray(rows)
+        at = first_outside(rows, 0, self.data.n_users)
+        if at is not None:
+            raise SettingError(
+                f"rows hold {rows.reshape(-1)[at]}; expected row numbers from 0 to {self.data.n_users - 1}"
+            )
+        return self._people.dense(rows.astype(np.int64))
 
     def update(self, user: Id, items: Iterable[Id], weights: Iterable[float] | None = None) -> None:
         """Remember new interactions of a person, and answer by them from now on.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparserec_np.errors import ModelFormatError
+from sparserec_np.runtime.bounds import pattern_fault
 
 #: Widest table that a model may have: column numbers take two bytes at most.
 MAX_DIM = 1 << 16
@@ -187,39 +188,25 @@ class TableData:
         if self._given == "by_row":
             check_csr(name, indptr, indices, self.dim)
         else:
-            check_csr(f"columns of {name}", indptr, indices, self.n_rows)
+            check_csr(f"columns of {name}", indptr, indices, self.n_rows, "column")
         check_values(f"{name}.values", values, self.nnz)
 
 
-def check_csr(name: str, indptr: NDArray[Any], indices: NDArray[Any], n_columns: int) -> None:
-    """Check that a CSR pattern has sorted, unique columns in range."""
-    for part, array in (("indptr", indptr), ("indices", indices)):
-        if array.ndim != 1 or array.dtype.kind not in "iu":
-            found = f"{array.dtype} of shape {array.shape}"
-            raise ModelFormatError(f"{name}.{part} is {found}; expected integers in one dimension")
-    nnz = len(indices)
-    if len(indptr) == 0 or indptr[0] != 0 or indptr[-1] != nnz:
-        ends = f"{indptr[0]} to {indptr[-1]}" if len(indptr) else "nowhere"
-        raise ModelFormatError(f"{name}.indptr leads from {ends}; expected 0 to {nnz}, the stored entries")
-    # Compared, not subtracted: a difference of unsigned numbers is never negative.
-    if (falls := np.flatnonzero(indptr[1:] < indptr[:-1])).size:
-        raise ModelFormatError(
-            f"{name}.indptr falls after row {falls[0]}; expected no row to end before it starts"
-        )
-    if nnz == 0:
+def check_csr(
+    name: str, indptr: NDArray[Any], indices: NDArray[Any], n_columns: int, major: str = "row"
+) -> None:
+    """Check that a CSR pattern has sorted, unique columns in range; `major` is what messages call a row."""
+    fault = pattern_fault(indptr, indices, n_columns)
+    if fault is None:
         return
-    if indices.min() < 0 or indices.max() >= n_columns:
-        found = f"{indices.min()} to {indices.max()}"
-        raise ModelFormatError(f"{name}.indices lie in {found}; expected 0 to {n_columns - 1}")
-    rising = indices[1:] > indices[:-1]
-    starts = indptr[1:-1].astype(np.intp)
-    rising[starts[(starts > 0) & (starts < nnz)] - 1] = True
-    if not rising.all():
-        entry = int(rising.argmin()) + 1
-        row = int(np.searchsorted(indptr, entry, side="right")) - 1
-        raise ModelFormatError(
-            f"{name}.indices are not rising within row {row}; expected sorted, unique columns"
-        )
+    found = {
+        "type": f"is {fault.found}; expected integers in one dimension",
+        "ends": f"leads from {fault.found}; expected 0 to {len(indices)}, the stored entries",
+        "falls": f"falls after {major} {fault.row}; expected no {major} to end before it starts",
+        "outside": f"holds {fault.found} in {major} {fault.row}; expected 0 to {n_columns - 1}",
+        "order": f"is not rising within {major} {fault.row}; expected sorted, unique numbers",
+    }[fault.kind]
+    raise ModelFormatError(f"{name}.{fault.part} {found}")
 
 
 def check_values(name: str, values: NDArray[Any], length: int) -> None:

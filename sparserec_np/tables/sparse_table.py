@@ -12,6 +12,7 @@ from scipy import sparse
 
 from sparserec_np.errors import SettingError
 from sparserec_np.kernels.grouping import add_gradients
+from sparserec_np.runtime.bounds import pattern_fault
 
 # Values that are looked at in float64 at a time.
 _PART = 1 << 22
@@ -50,12 +51,21 @@ class SparseTable:
         Values. A stored entry may be 0; it exists all the same.
     dim : int
         Width of the table.
+
+    Raises
+    ------
+    SettingError
+        If the arrays are no such table.
     """
 
     indptr: IntArray
     indices: npt.NDArray[Any]
     data: FloatArray
     dim: int
+
+    def __post_init__(self) -> None:
+        # The kernels look up what the numbers say, wherever that is.
+        self.check()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return all but the columns in another type, which a copy derives again."""
@@ -130,9 +140,7 @@ class SparseTable:
             raise SettingError(
                 f"a table must hold floats, found {matrix.dtype}; use matrix.astype('float32')"
             )
-        table = cls(matrix.indptr, matrix.indices, matrix.data, matrix.shape[1])
-        table.check()
-        return table
+        return cls(matrix.indptr, matrix.indices, matrix.data, matrix.shape[1])
 
     def to_scipy(self) -> sparse.csr_array:
         """Return the table as a scipy CSR array that shares its values, and all where scipy takes it."""
@@ -167,18 +175,26 @@ class SparseTable:
 
     def check(self) -> None:
         """Raise `SettingError` unless the CSR invariants hold."""
-        if len(self.indptr) == 0 or self.indptr[0] != 0 or self.indptr[-1] != len(self.data):
+        fault = pattern_fault(self.indptr, self.indices, self.dim)
+        if fault is not None and fault.kind == "type":
+            raise SettingError(f"{fault.part} must hold integers in one dimension, found {fault.found}")
+        if self.data.ndim != 1 or self.data.dtype.kind != "f":
+            found = f"{self.data.dtype} of shape {self.data.shape}"
+            raise SettingError(f"data must hold floats in one dimension, found {found}")
+        if not len(self.indptr) or self.indptr[0] != 0 or self.indptr[-1] != len(self.data):
             raise SettingError("row pointers must start at 0 and end at the number of stored entries")
-        if len(self.indices) != len(self.data) or np.any(np.diff(self.indptr) < 0):
+        if len(self.indices) != len(self.data) or (fault is not None and fault.kind == "falls"):
             raise SettingError("row pointers must not fall, and there must be a value for each column number")
-        if self.nnz and (self.indices.min() < 0 or self.indices.max() >= self.dim):
-            raise SettingError(f"column numbers must lie in 0 … {self.dim - 1}")
-        rising = self.indices[1:] > self.indices[:-1]
-        # From one row to the next the column may fall.
-        starts = self.indptr[1:-1]
-        rising[starts[(starts > 0) & (starts < self.nnz)] - 1] = True
-        if not rising.all():
-            raise SettingError("columns must be sorted and unique within a row; use matrix.sum_duplicates()")
+        if fault is None:
+            return
+        if fault.kind == "outside":
+            raise SettingError(
+                f"column numbers must lie in 0 … {self.dim - 1}, found {fault.found} in row {fault.row}"
+            )
+        raise SettingError(
+            "columns must be sorted and unique within a row; use matrix.sum_duplicates() "
+            f"(found {fault.found} in row {fault.row})"
+        )
 
 
 @dataclass(eq=False)

@@ -9,8 +9,16 @@ from scipy import sparse
 from sparserec_np.calibration import calibrate
 from sparserec_np.kernels.teaching import improve_ridge, leave_one_out_ridge, score_pairs
 from sparserec_np.kernels.workers import Workers
+from sparserec_np.matrices import as_csr
 from sparserec_np.scorers import entries_of, entry_keys
-from sparserec_np.teachers.teacher import Rows, deal_folds, examples_of_fold, likeliest, ones_like
+from sparserec_np.teachers.teacher import (
+    Rows,
+    check_batch,
+    deal_folds,
+    examples_of_fold,
+    likeliest,
+    ones_like,
+)
 
 
 class AlsTeacher:
@@ -67,6 +75,7 @@ class AlsTeacher:
     ) -> None:
         from threadpoolctl import threadpool_limits
 
+        user_items = as_csr(user_items, "user_items")
         n_users, n_items = user_items.shape
         n_folds = min(n_folds, n_users)
         self._folds = deal_folds(n_users, n_folds, rng)
@@ -123,6 +132,7 @@ class AlsTeacher:
 
     def scores(self, user_rows: Rows, item_rows: Rows) -> npt.NDArray[np.float32]:
         """Score by ``⟨user, item⟩``, the positive as if the user did not have it."""
+        check_batch(user_rows, item_rows, (len(self._people), self._items.shape[1]))
         out = np.empty(item_rows.shape, np.float32)
         self._workers.run(
             score_pairs, len(out), self._people, self._items, self._folds, self._people.shape[1],

@@ -10,8 +10,9 @@ from sparserec_np.calibration import calibrate, sample_examples
 from sparserec_np.errors import SettingError
 from sparserec_np.kernels.teaching import history_forms, sum_over_history
 from sparserec_np.kernels.workers import Workers
+from sparserec_np.matrices import as_csr
 from sparserec_np.sampling import NegativeSampler
-from sparserec_np.teachers.teacher import N_NEGATIVES, Rows, likeliest, ones_like
+from sparserec_np.teachers.teacher import N_NEGATIVES, Rows, check_batch, likeliest, ones_like
 
 EASE_LIMIT = 10_000
 """Items of the largest catalogue that `EaseTeacher` takes: of each pair it keeps a float32, 400 MB in
@@ -69,6 +70,7 @@ class EaseTeacher:
                 f"teacher is 'ease' and there are {n_items:,} items; expected at most {EASE_LIMIT:,}, since "
                 "every pair of them gets a weight; use the teacher 'spectral'"
             )
+        user_items = as_csr(user_items, "user_items")
         self._workers = workers
         self._history = user_items.indptr, user_items.indices
         ones = ones_like(user_items, np.float64)
@@ -110,6 +112,7 @@ class EaseTeacher:
         ``j`` misses ``x_uj`` by ``c / P_jj``, and does so by ``1 / (1 - h)`` times as much where it has not
         seen the user, whose leverage is ``h = x_u P x_uᵀ - c² / P_jj``.
         """
+        check_batch(user_rows, item_rows, (len(self._forms), len(self._inverse)))
         sums = np.empty(item_rows.shape)
         self._workers.run(
             sum_over_history, len(sums), *self._history, self._inverse, user_rows, item_rows, sums

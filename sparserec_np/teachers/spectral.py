@@ -10,7 +10,8 @@ from sparserec_np.calibration import calibrate
 from sparserec_np.exploration.singular import singular_items
 from sparserec_np.kernels.teaching import score_pairs
 from sparserec_np.kernels.workers import Workers
-from sparserec_np.teachers.teacher import Rows, deal_folds, examples_of_fold, ones_like
+from sparserec_np.matrices import as_csr
+from sparserec_np.teachers.teacher import Rows, check_batch, deal_folds, examples_of_fold, ones_like
 
 
 class SpectralTeacher:
@@ -56,6 +57,7 @@ class SpectralTeacher:
         ranks: tuple[int, ...] = (16, 32, 64, 128, 256, 512),
         n_folds: int = 5,
     ) -> None:
+        user_items = as_csr(user_items, "user_items")
         n_users, n_items = user_items.shape
         n_folds = min(n_folds, n_users)
         self._folds = deal_folds(n_users, n_folds, rng)
@@ -117,6 +119,7 @@ class SpectralTeacher:
 
     def scores(self, user_rows: Rows, item_rows: Rows) -> npt.NDArray[np.float32]:
         """Score by ``⟨history, item⟩``, the positive without its own share."""
+        check_batch(user_rows, item_rows, (len(self._people), self._items.shape[1]))
         out = np.empty(item_rows.shape, np.float32)
         self._workers.run(
             score_pairs,

@@ -10,7 +10,9 @@ import numpy.typing as npt
 from scipy import sparse
 
 from sparserec_np.calibration import sample_examples
+from sparserec_np.errors import DataError
 from sparserec_np.kernels.workers import Workers
+from sparserec_np.matrices import check_rows
 from sparserec_np.sampling import NegativeSampler
 
 #: Negatives of each example by which a teacher chooses its constants.
@@ -44,6 +46,23 @@ class Teacher(Protocol):
 
 MakeTeacher = Callable[..., Teacher]
 """``make(user_items, *, rng, workers) -> Teacher``, fitted to the pattern of the interactions."""
+
+
+def check_batch(user_rows: Rows, item_rows: Rows, shape: tuple[int, int]) -> None:
+    """Check that a batch names users and items of interactions of this shape.
+
+    Raises
+    ------
+    DataError
+        If it does not: the kernels read wherever a row number points to.
+    """
+    check_rows(user_rows, "user_rows", shape[0])
+    if item_rows.ndim != 2 or len(item_rows) != len(user_rows):
+        raise DataError(
+            f"user_rows and item_rows have shapes {user_rows.shape} and {item_rows.shape}; expected (batch,) "
+            "and (batch, 1 + m)"
+        )
+    check_rows(item_rows.reshape(-1), "item_rows", shape[1], "item")
 
 
 def deal_folds(n_users: int, n_folds: int, rng: np.random.Generator) -> npt.NDArray[np.int32]:

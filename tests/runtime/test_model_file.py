@@ -254,10 +254,10 @@ WRONG = {
     "items.indptr leads from 1": {"items": with_indptr(M.items, 0, 1)},
     "items.indptr falls after row 4": {"items": with_indptr(M.items, 4, M.items.nnz)},
     "users.indptr leads from 0 to 5": {"users": with_indptr(M.users, -1, 5)},
-    "users.indices lie in 0 to 8; expected 0 to 7": {"users": with_indices(M.users, 5, 8)},
-    "users.indices lie in -1": {"users": with_indices(M.users, 5, -1)},
+    "users.indices holds 8 in row 2; expected 0 to 7": {"users": with_indices(M.users, 5, 8)},
+    "users.indices holds -1 in row 2; expected 0 to 7": {"users": with_indices(M.users, 5, -1)},
     "users.indices is float64": {"users": with_parts(M.users, indices=M.users.indices.astype(float))},
-    "items.indices are not rising within row 1; expected sorted, unique": {
+    "items.indices is not rising within row 1; expected sorted, unique": {
         "items": TableData(np.array([0, 2, 4]), np.array([0, 3, 1, 1]), np.ones(4, np.float32), 8),
         "item_ids": IdMap.range(2),
     },
@@ -266,7 +266,7 @@ WRONG = {
     "items.values holds -1.0000.* at position 2": {"items": with_value(M.items, -1e30)},
     "items.values is float64": {"items": with_parts(M.items, values=M.items.values.astype(float))},
     "items.values has length 1": {"items": with_parts(M.items, values=np.ones(1, np.float32))},
-    "columns of items.indices lie in 0 to 30; expected 0 to 29": {
+    "columns of items.indices holds 30 in column 1; expected 0 to 29": {
         "items": TableData.from_columns(
             np.arange(9), np.array([0, 30, 1, 1, 2, 3, 4, 5]), np.ones(8, np.float32), 30
         )
@@ -283,8 +283,8 @@ WRONG = {
     "user_bias holds inf": {"user_bias": np.full(12, np.inf, np.float32)},
     "offset is nan": {"offset": float("nan")},
     "seen.indptr has length 2": {"seen": csr([0, 1], [0])},
-    "seen.indices lie in 30 to 30": {"seen": csr([0] * 12 + [1], [30])},
-    "seen.indices are not rising within row 11": {"seen": csr([0] * 12 + [2], [4, 4])},
+    "seen.indices holds 30 in row 11; expected 0 to 29": {"seen": csr([0] * 12 + [1], [30])},
+    "seen.indices is not rising within row 11": {"seen": csr([0] * 12 + [2], [4, 4])},
     "encoder is 'x'": {"encoder": "x"},
     "user_bias is given although there is no user table": {"users": None},
 }
