@@ -115,8 +115,10 @@ def _write_all(
     n_users, n_rows = len(recommender.user_ids), 0
     with ExitStack() as stack:
         bar: Bar | None = None
-        file: IO[bytes] = sys.stdout.buffer
-        if output is not None:
+        file: IO[bytes]
+        if output is None:
+            file = sys.stdout.buffer
+        else:
             bar = stack.enter_context(Bar("users", n_users))
             file = stack.enter_context(written_whole(output))
         write = stack.enter_context(writer(Format("csv") if output is None else format_of(output), file))
