@@ -96,6 +96,11 @@ def _layout(
         begin, end = end, end + array.nbytes
         header[name] = {"dtype": code, "shape": list(tensors[name].shape), "data_offsets": [begin, end]}
         arrays.append(array)
+    try:
+        json.dumps(header, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        found = repr(error.object[error.start])
+        raise SettingError(f"the metadata hold {found}, half of a character; expected text") from None
     text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
     text += b" " * (-(8 + len(text)) % _ALIGNMENT)
     if len(text) > _MAX_HEADER:
@@ -147,7 +152,7 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]],
 
 
 def parse_json(text: str | bytes, field: str) -> Any:
-    """Parse JSON from a stranger: no repeated names, no number long enough to stall.
+    """Parse JSON from a stranger: no repeated names, no number long enough to stall, no broken characters.
 
     Raises
     ------
@@ -171,7 +176,13 @@ def parse_json(text: str | bytes, field: str) -> Any:
         raise ValueError(f"{constant} is no number")
 
     try:
-        return json.loads(text, object_pairs_hook=unique, parse_int=integer, parse_constant=finite)
+        value = json.loads(text, object_pairs_hook=unique, parse_int=integer, parse_constant=finite)
+        # Half of a surrogate pair, which no text in UTF-8 holds, can only be there as an escape.
+        if (b"\\u" if isinstance(text, bytes) else "\\u") in text:  # type: ignore[operator]
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except UnicodeEncodeError as error:
+        raise ModelFormatError(f"{field} holds {error.object[error.start]!r}, half of a character") from None
     except RecursionError:
         raise ModelFormatError(f"{field} is JSON nested too deeply") from None
     except ValueError as error:

@@ -282,6 +282,7 @@ def _take_popularity(contents: Contents) -> NDArray[Any]:
 
 def _json(name: str, value: Any) -> str:
     try:
+        json.dumps(dict(value), ensure_ascii=False).encode()  # which an escape of half a character is not
         return json.dumps(dict(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise SettingError(f"{name} cannot be written as JSON: {error}") from None

@@ -109,6 +109,8 @@ def test_a_copy_in_memory_outlives_its_file(tmp_path):
         (b'{"a": "\xff"}', b"", "not the JSON expected"),
         (b'{"a": NaN}', b"", "NaN is no number"),
         (b"[" * 200_000, b"", "nested too deeply"),
+        (rb'{"__metadata__": {"a": "x\ud800"}}', b"", r"header holds '\\ud800', half of a character"),
+        (rb'{"__metadata__": {"\udfff": "x"}}', b"", r"header holds '\\udfff', half of a character"),
         (b'{"a": ' + b"9" * 100_000 + b"}", b"", "an integer has 100000 digits"),
     ],
 )
@@ -157,6 +159,9 @@ def test_what_cannot_be_written_is_refused_before_anything_is(tmp_path):
         write_tensors(tmp_path / "t", {}, {"info": "x" * (9 << 20)})
     with pytest.raises(SettingError, match="not a regular file"):
         write_tensors(tmp_path, {}, {})
+    for tensors, metadata in (({}, {"info": "\ud800"}), ({"\ud800": np.ones(1)}, {})):
+        with pytest.raises(SettingError, match=r"the metadata hold '\\ud800', half of a character"):
+            write_tensors(tmp_path / "t", tensors, metadata)
     assert os.listdir(tmp_path) == []
 
 

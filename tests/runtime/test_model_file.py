@@ -298,7 +298,7 @@ def test_arrays_that_contradict_each_other_are_not_written(tmp_path, message):
 
 
 def test_info_must_be_json(tmp_path):
-    for info in ({"loss": float("nan")}, {"model": object()}):
+    for info in ({"loss": float("nan")}, {"model": object()}, {"name": "\ud800"}):
         with pytest.raises(SettingError, match="info cannot be written as JSON"):
             save_model(tmp_path / "m", replace(M, info=info))
 
@@ -326,6 +326,7 @@ def test_info_must_be_json(tmp_path):
         ("encoder_settings", '{"alpha":1,"alpha":2}', "occurs twice"),
         ("encoder_settings", '{"alpha":1e999}', "alpha is inf"),
         ("info", "{", "info is not the JSON expected"),
+        ("info", '{"name":"\\ud800"}', r"info holds '\\ud800', half of a character"),
         ("info", None, "'info' is missing"),
     ],
 )
