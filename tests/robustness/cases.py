@@ -38,6 +38,7 @@ _KINDS = {
     "stops": "stops",
     "kills": "kills",
     "interrupts": "interrupts",
+    "checkpoints": "checkpoints",
 }
 KINDS = list(_KINDS)
 

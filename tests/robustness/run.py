@@ -26,6 +26,7 @@ FULL = {
     "csv-differential": 5_000,
     "stops": None,
     "kills": 200,  # of each writer, and a third more by other signals
+    "checkpoints": 2_000,  # a fifth of them kills
     "interrupts": 334,  # a tenth of them by SIGTERM and SIGHUP
 }
 _SHARE = 0.02
