@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from sparserec_np.compilation import njit
-
 from sparserec_np.kernels.heap import keep_best, put_in_order
 
 LANES = 64

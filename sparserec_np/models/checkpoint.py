@@ -61,8 +61,8 @@ class Checkpoint:
     The file is written after an epoch, whole or not at all, and in any case at the end of a training, so that
     a model whose saving fails is not lost. A training that goes on from it gives the same bits as one that
     was never interrupted, whatever the number of threads. It holds the tables, but neither ids nor
-    interactions: to go on, the same data and settings are needed, of which a function, such as a loss of one's
-    own, is known by its name alone. ``fit`` leaves the file; `remove` it once the model is saved.
+    interactions: to go on, the same data and settings are needed. A function, such as a loss of one's own, is
+    known by its name alone. ``fit`` leaves the file; `remove` it once the model is saved.
 
     Parameters
     ----------
