@@ -230,11 +230,7 @@ def _read_folder(path: Path) -> tuple[Arrays, dict[str, IdMap], dict[str, Any]]:
     missing = [name for name in ("indptr", "items", "weights") if name not in described]
     if missing:
         raise _damaged(path / HEADER, f"found no array {missing[0]!r}")
-    arrays = {}
-    for name, entry in described.items():
-        file = parts / f"{name}.npy"
-        # Those that are in their places already are no longer among the parts.
-        arrays[name] = _map(file if file.exists() else path / file.name, name, entry)
+    arrays = {name: _part(path, parts, name, entry) for name, entry in described.items()}
     n_users, n_items, nnz = (header[name] for name in ("n_users", "n_items", "n_interactions"))
     for name, length in (("indptr", n_users + 1), ("items", nnz), ("weights", nnz), ("times", nnz)):
         if name in arrays and len(arrays[name]) != length:
@@ -316,6 +312,17 @@ def _check_header(file: Path, header: Mapping[str, Any]) -> None:
             raise _damaged(file, f"found an array {name!r}, which has no place here")
         if Path(name).name != name:
             raise _damaged(file, f"found an array {name!r}, which is no file of this folder")
+
+
+def _part(path: Path, parts: Path, name: str, entry: Mapping[str, Any]) -> NDArray[Any]:
+    """Map an array from the folder of parts or, once it is in its place, from there."""
+    file = parts / f"{name}.npy"
+    try:
+        return _map(file, name, entry)
+    except DataError:
+        if parts == path or file.exists():
+            raise
+    return _map(path / file.name, name, entry)
 
 
 def _map(file: Path, name: str, entry: Mapping[str, Any]) -> NDArray[Any]:
