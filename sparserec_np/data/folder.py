@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparserec_np import folders
+from sparserec_np.data.parts import damaged, map_array, read_text
 from sparserec_np.errors import DataError, ModelFormatError, SettingError
 from sparserec_np.runtime.bounds import pattern_fault
 from sparserec_np.runtime.files import sync_folder
@@ -222,19 +223,19 @@ def _read_folder(path: Path) -> tuple[Arrays, dict[str, IdMap], dict[str, Any]]:
     if "parts" in header:
         # The folder is being replaced, or who replaced it was stopped before the parts were in their places.
         if not (isinstance(header["parts"], str) and folders.PARTS.fullmatch(header["parts"])):
-            raise _damaged(path / HEADER, f"found {header['parts']!r} as the folder of the arrays")
+            raise damaged(path / HEADER, f"found {header['parts']!r} as the folder of the arrays")
         parts = path / header["parts"]
         header = _read_header(parts)
     _check_header(parts / HEADER, header)
     described = header["arrays"]
     missing = [name for name in ("indptr", "items", "weights") if name not in described]
     if missing:
-        raise _damaged(path / HEADER, f"found no array {missing[0]!r}")
+        raise damaged(path / HEADER, f"found no array {missing[0]!r}")
     arrays = {name: _part(path, parts, name, entry) for name, entry in described.items()}
     n_users, n_items, nnz = (header[name] for name in ("n_users", "n_items", "n_interactions"))
     for name, length in (("indptr", n_users + 1), ("items", nnz), ("weights", nnz), ("times", nnz)):
         if name in arrays and len(arrays[name]) != length:
-            raise _damaged(path / f"{name}.npy", f"found {len(arrays[name]):,} values; expected {length:,}")
+            raise damaged(path / f"{name}.npy", f"found {len(arrays[name]):,} values; expected {length:,}")
     ids = {role: _ids(path, role, arrays, header) for role in _ROLES}
     _check_rows(path, arrays, n_items)
     return {name: array for name, array in arrays.items() if name in _DTYPES}, ids, header
@@ -268,25 +269,19 @@ def check_target(path: Path, replace: bool, how: str = "replace=True") -> None:
         raise SettingError(f"{path} exists; give {how} to replace it, or another path")
 
 
-def _damaged(file: Path, found: str) -> DataError:
-    return DataError(f"{file}: {found}; the folder is damaged: make it again from its source")
-
-
 def _read_header(path: Path) -> dict[str, Any]:
     file = path / HEADER
     try:
-        if file.stat().st_size > _MAX_HEADER:
-            raise _damaged(file, f"found more than {_MAX_HEADER:,} bytes")
-        header = json.loads(file.read_text(encoding="utf-8"))
+        header = json.loads(read_text(file, _MAX_HEADER))
     except FileNotFoundError:
         raise DataError(
             f"{path}: found no {HEADER} in it; expected a folder that Interactions.to_dir wrote; give a file "
             "of interactions, or such a folder"
         ) from None
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read: {error.strerror}; give a folder that can") from error
+    except DataError:  # which is a ValueError, too
+        raise
     except (ValueError, RecursionError):
-        raise _damaged(file, "found no JSON") from None
+        raise damaged(file, "found no JSON") from None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise DataError(f"{file}: found another format than {FORMAT!r}; expected a folder of interactions")
     if header.get("version") != VERSION:
@@ -300,46 +295,30 @@ def _read_header(path: Path) -> dict[str, Any]:
 def _check_header(file: Path, header: Mapping[str, Any]) -> None:
     for name in ("n_users", "n_items", "n_interactions"):
         if type(header.get(name)) is not int or header[name] < 1:
-            raise _damaged(file, f"found {header.get(name)!r} as {name}")
+            raise damaged(file, f"found {header.get(name)!r} as {name}")
     described = header.get("arrays")
     if not isinstance(described, dict) or not isinstance(header.get("ids"), dict):
-        raise _damaged(file, "found no description of the arrays")
+        raise damaged(file, "found no description of the arrays")
     for name, entry in described.items():
         known = _DTYPES.get(name)
         if not isinstance(entry, dict) or (known and entry.get("dtype") not in known):
-            raise _damaged(file, f"found {entry!r} as the description of {name}")
+            raise damaged(file, f"found {entry!r} as the description of {name}")
         if known is None and name.split(".")[0] not in ("user_ids", "item_ids"):
-            raise _damaged(file, f"found an array {name!r}, which has no place here")
+            raise damaged(file, f"found an array {name!r}, which has no place here")
         if Path(name).name != name:
-            raise _damaged(file, f"found an array {name!r}, which is no file of this folder")
+            raise damaged(file, f"found an array {name!r}, which is no file of this folder")
 
 
 def _part(path: Path, parts: Path, name: str, entry: Mapping[str, Any]) -> NDArray[Any]:
     """Map an array from the folder of parts or, once it is in its place, from there."""
     file = parts / f"{name}.npy"
+    described = entry.get("dtype"), entry.get("length")
     try:
-        return _map(file, name, entry)
+        return map_array(file, *described)
     except DataError:
         if parts == path or file.exists():
             raise
-    return _map(path / file.name, name, entry)
-
-
-def _map(file: Path, name: str, entry: Mapping[str, Any]) -> NDArray[Any]:
-    try:
-        array: NDArray[Any] = np.lib.format.open_memmap(file, mode="r")
-    except FileNotFoundError:
-        raise _damaged(file, "the file is missing") from None
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read: {error.strerror}; give a folder that can") from error
-    except (ValueError, EOFError, TypeError, SyntaxError) as error:
-        raise _damaged(file, f"the file is truncated or damaged ({' '.join(str(error).split())})") from None
-    if array.ndim != 1 or array.dtype.name != entry.get("dtype"):
-        found = f"{array.dtype} of shape {array.shape}"
-        raise _damaged(file, f"found {found}; expected {entry.get('dtype')} in one dimension")
-    if len(array) != entry.get("length"):
-        raise _damaged(file, f"found {len(array):,} values; expected {entry.get('length')!r}")
-    return array.view(np.ndarray) if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    return map_array(path / file.name, *described)
 
 
 def _ids(path: Path, role: str, arrays: Arrays, header: Mapping[str, Any]) -> IdMap:
@@ -349,7 +328,7 @@ def _ids(path: Path, role: str, arrays: Arrays, header: Mapping[str, Any]) -> Id
         ids = IdMap.from_tensors(str(header["ids"].get(role)), parts, header[f"n_{role}s"], entity=role)
         ids.check()
     except ModelFormatError as error:
-        raise _damaged(path / f"{prefix}*.npy", str(error)) from None
+        raise damaged(path / f"{prefix}*.npy", str(error)) from None
     return ids
 
 
@@ -365,7 +344,7 @@ def _check_rows(path: Path, arrays: Arrays, n_items: int) -> None:
             "outside": f"found item row {fault.found} in user row {fault.row}; expected 0 to {n_items - 1}",
             "order": f"found item rows {fault.found}, which do not rise within user row {fault.row}",
         }[fault.kind]
-        raise _damaged(path / f"{fault.part}.npy".replace("indices", "items"), found)
+        raise damaged(path / f"{fault.part}.npy".replace("indices", "items"), found)
     for name, least, most in (("weights", 0.0, MAX_WEIGHT), ("times", -np.inf, np.inf)):
         for begin in range(0, len(items) if name in arrays else 0, _BLOCK):
             values = arrays[name][begin : begin + _BLOCK]
@@ -375,4 +354,4 @@ def _check_rows(path: Path, arrays: Arrays, n_items: int) -> None:
                 at = int(fine.argmin())
                 limits = f" above 0 and at most {MAX_WEIGHT:g}" if name == "weights" else ""
                 found = f"found {values[at]} at {begin + at}; expected a finite number{limits}"
-                raise _damaged(path / f"{name}.npy", found)
+                raise damaged(path / f"{name}.npy", found)

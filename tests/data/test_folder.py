@@ -115,9 +115,50 @@ def edit(file, **changes):
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
+def header(file, text, data=b""):
+    """Write an array file with a header of one's own."""
+    text = text.encode() + b"\n"
+    file.write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data)
+
+
+def sparse_file(file, size):
+    with open(file, "rb+") as content:
+        content.truncate(size)
+
+
+def instead(file, make):
+    file.unlink()
+    make(file)
+
+
+IN_ORDER = "{'descr': '<i4', 'fortran_order': False, 'shape': (%s,), }"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes and devices of POSIX")
+@pytest.mark.parametrize("name", ["interactions.json", "items.npy"])
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, os.mkdir, *(lambda f, to=to: f.symlink_to(to) for to in ("/dev/zero", "/dev/null"))]
+)
+def test_what_is_not_a_regular_file_is_refused_at_once(folder, name, make):
+    instead(folder / name, make)
+    with pytest.raises(
+        DataError, match=rf"{name}: (found something else than a regular file|cannot be read)"
+    ):
+        Interactions.from_dir(folder)
+
+
 @pytest.mark.parametrize(
     ("file", "damage", "message"),
     [
+        ("items.npy", lambda f: header(f, "{'descr': '<i4', 'shape': (3"), "no header of an array"),
+        ("items.npy", lambda f: header(f, "(" * 5000), "no header of an array"),
+        ("items.npy", lambda f: header(f, "-" * 5000 + "1"), "no header of an array"),
+        ("items.npy", lambda f: header(f, IN_ORDER % ("9" * 5000)), "no header of an array"),
+        ("items.npy", lambda f: header(f, IN_ORDER % 2**63, bytes(12)), "it holds 12 bytes of data"),
+        ("items.npy", lambda f: header(f, IN_ORDER % 2, bytes(12)), "it holds 12 bytes of data; expected 8"),
+        ("items.npy", lambda f: header(f, IN_ORDER.replace("<i4", "<f1") % 3), "the type '<f1'"),
+        ("items.npy", lambda f: sparse_file(f, 1 << 40), "bytes of data; expected"),
+        ("interactions.json", lambda f: sparse_file(f, 1 << 40), "found more than"),
         ("items.npy", lambda f: truncate(f, 0.6), "truncated or damaged"),
         ("items.npy", lambda f: truncate(f, 0), "truncated or damaged"),
         ("items.npy", lambda f: f.unlink(), "the file is missing"),
