@@ -1,19 +1,34 @@
 """A sample of the robustness suite; ``run.py`` beside it runs the same code at full size."""
 
 import os
+import sys
 
 import cases
 import pytest
 
 SEED = int(os.environ.get("SPARSEREC_SEED", "0"))
 
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="limits memory and forks as Linux does"),
+]
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("kind", "n"),
-    [("models", 150), ("states", 150), ("csv", 100), ("csv-differential", 150)],
-)
-def test_nothing_but_the_librarys_own_errors(kind, n):
+
+def run(kind, n):
     report = cases.run_cases(kind, range(n), SEED, jobs=2)
     assert not report.faults, str(report)
     assert report.n_cases == n
+
+
+@pytest.mark.parametrize(("kind", "n"), [("models", 150), ("states", 150), ("csv", 100), ("checkpoints", 40)])
+def test_damaged_files_give_nothing_but_the_librarys_own_errors(kind, n):
+    run(kind, n)
+
+
+def test_csv_files_are_read_as_by_the_csv_module():
+    run("csv-differential", 150)
+
+
+@pytest.mark.parametrize(("kind", "n"), [("stops", 30), ("kills", 16), ("interrupts", 6)])
+def test_what_is_stopped_leaves_the_old_or_the_new(kind, n):
+    run(kind, n)
