@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_matrices import random_sparse
 from scipy import sparse
 from sklearn.metrics import (
     average_precision_score,
@@ -123,8 +124,8 @@ class TestRank:
 
     def test_number_of_threads_does_not_matter(self):
         rng = np.random.default_rng(0)
-        users = sparse.random_array((500, 16), density=0.4, rng=rng, dtype=np.float32, format="csr")
-        items = sparse.random_array((200, 16), density=0.4, rng=rng, dtype=np.float32, format="csr")
+        users = random_sparse((500, 16), density=0.4, rng=rng, dtype=np.float32, format="csr")
+        items = random_sparse((200, 16), density=0.4, rng=rng, dtype=np.float32, format="csr")
         one = metrics.rank(users, items, 15, n_jobs=1)
         for n_jobs in (2, 3):
             several = metrics.rank(users, items, 15, n_jobs=n_jobs)
@@ -349,8 +350,8 @@ def test_memory_is_bounded_by_blocks():
     """Far below one float per user and item, and below all users' lists at once."""
     rng = np.random.default_rng(0)
     n_users, n_items = 40_000, 2_000
-    users = sparse.random_array((n_users, 8), density=0.2, rng=rng, dtype=np.float32, format="csr")
-    items = sparse.random_array((n_items, 8), density=0.2, rng=rng, dtype=np.float32, format="csr")
+    users = random_sparse((n_users, 8), density=0.2, rng=rng, dtype=np.float32, format="csr")
+    items = random_sparse((n_items, 8), density=0.2, rng=rng, dtype=np.float32, format="csr")
     test = sparse.csr_array(
         (np.ones(n_users), (np.arange(n_users), rng.integers(0, n_items, n_users))), (n_users, n_items)
     )

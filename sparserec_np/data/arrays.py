@@ -40,7 +40,7 @@ def id_array(ids: ArrayLike, name: str) -> NDArray[np.int64] | list[str]:
             found = " and ".join(sorted(kind.__name__ for kind in types))
             raise DataError(f"{name} holds {found}; expected ids that are all int or all str; convert them")
     elif array.dtype.kind in "iu":
-        if array.dtype == np.uint64 and array.max() > np.iinfo(np.int64).max:
+        if array.dtype == np.uint64 and array.size and int(array.max()) > np.iinfo(np.int64).max:
             raise _too_large(name)
         return array.astype(np.int64)
     elif array.dtype.kind not in "UT":

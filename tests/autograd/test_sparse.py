@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import sparse
+from random_matrices import random_sparse
 from tables_by_hand import dense, dense_gradient, mask, random_table
 
 from sparserec_np import autograd as ag
@@ -248,7 +248,7 @@ def test_cuts_share_out_the_occurrences_evenly():
 
 def random_weights(n_out, n_rows, seed=0):
     rng = np.random.default_rng(seed)
-    return sparse.random_array((n_out, n_rows), density=0.4, format="csr", rng=rng, dtype=np.float64)
+    return random_sparse((n_out, n_rows), density=0.4, format="csr", rng=rng, dtype=np.float64)
 
 
 @pytest.mark.parametrize("density", DENSITIES)

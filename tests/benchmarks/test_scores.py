@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from random_matrices import random_sparse
 from scipy import sparse
 from scores import evaluate_scores
 
@@ -26,8 +27,8 @@ def test_as_the_library_ranks(seed, k, n_items):
 def test_in_blocks(monkeypatch):
     rng = np.random.default_rng(0)
     scores = rng.random((50, 40), np.float32)
-    train = sparse.random_array((50, 40), density=0.2, format="csr", rng=1, dtype=np.float32)
-    test = sparse.random_array((50, 40), density=0.2, format="csr", rng=2, dtype=np.float32)
+    train = random_sparse((50, 40), density=0.2, format="csr", rng=1, dtype=np.float32)
+    test = random_sparse((50, 40), density=0.2, format="csr", rng=2, dtype=np.float32)
     whole = evaluate_scores(lambda rows: scores[rows], train, test)
     monkeypatch.setattr("scores._BLOCK_BYTES", 4 * 40 * 7)
     assert evaluate_scores(lambda rows: scores[rows], train, test) == whole

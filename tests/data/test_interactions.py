@@ -165,7 +165,13 @@ def test_matrix_ids():
     [
         (np.eye(2), "matrix is a ndarray"),
         ([[1]], "matrix is a list"),
-        (sp.coo_array(np.ones(3)), "has 1 dimensions"),
+        pytest.param(
+            sp.coo_array(np.ones(3)),
+            "has 1 dimensions",
+            marks=pytest.mark.skipif(
+                sp.coo_array(np.ones(3)).ndim == 2, reason="this SciPy's arrays all have two dimensions"
+            ),
+        ),
         (sp.csr_array(np.array([[1, 0], [0, -1.5]])), r"matrix\[1, 1\] is -1.5"),
         (sp.csr_array(np.array([[0, np.nan]])), r"matrix\[0, 1\] is nan"),
         (sp.csr_array(np.array([[0], [np.inf]])), r"matrix\[1, 0\] is inf"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_matrices import random_sparse
 from scipy import sparse
 from scipy.stats import chisquare
 from sklearn.decomposition import NMF
@@ -23,7 +24,7 @@ def tables(make, user_items, dim, density, seed=0, n_jobs=1):
 
 
 def random_user_items(n_users, n_items, density, seed=0):
-    found = sparse.random_array(
+    found = random_sparse(
         (n_users, n_items), density=density, format="csr", dtype=np.float32, rng=np.random.default_rng(seed)
     )
     found.sort_indices()

@@ -1,7 +1,7 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import sparse
+from random_matrices import random_sparse
 
 from sparserec_np.exploration.tall import for_parts, gram, inner_products, multiply, times
 from sparserec_np.kernels.workers import Workers
@@ -14,7 +14,7 @@ SHAPES = {"n": st.integers(1, 50), "d": st.integers(1, 9), "m": st.integers(1, 9
 def test_products_are_those_of_numpy(n, d, m, seed, n_jobs):
     rng = np.random.default_rng(seed)
     tall, square = (rng.standard_normal(shape, dtype=np.float32) for shape in ((n, d), (d, m)))
-    matrix = sparse.random_array((m, n), density=0.3, format="csr", dtype=np.float32, rng=rng)
+    matrix = random_sparse((m, n), density=0.3, format="csr", dtype=np.float32, rng=rng)
     with Workers(n_jobs) as workers:
         np.testing.assert_allclose(times(tall, square, workers), tall @ square, atol=1e-5)
         np.testing.assert_allclose(gram(tall, workers), tall.T @ tall, atol=1e-4)

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from random_matrices import random_sparse
 from scipy import sparse
 
 from sparserec_np.kernels.ranking import LANES, rank_rows, spread_rows, sum_histories
@@ -77,8 +78,8 @@ def test_top_k_of_many_different_scores():
 @pytest.mark.parametrize("n", [1, LANES - 1, LANES + 1])
 def test_scores_have_the_bits_that_numpy_gets_column_by_column(density, n):
     rng = np.random.default_rng(1)
-    users = sparse.random_array((n, 32), density=density, rng=rng, dtype=np.float32, format="csr")
-    items = sparse.random_array((300, 32), density=density, rng=rng, dtype=np.float32, format="csc")
+    users = random_sparse((n, 32), density=density, rng=rng, dtype=np.float32, format="csr")
+    items = random_sparse((300, 32), density=density, rng=rng, dtype=np.float32, format="csc")
     users.data -= np.float32(0.5)
     items.data -= np.float32(0.5)
     users.sort_indices()
@@ -120,8 +121,8 @@ def test_items_must_exceed_the_floor():
 
 def test_rows_are_spread_and_histories_summed():
     rng = np.random.default_rng(2)
-    items = sparse.random_array((30, 8), density=0.3, rng=rng, dtype=np.float32, format="csr")
-    histories = sparse.random_array((10, 30), density=0.2, rng=rng, format="csr")
+    items = random_sparse((30, 8), density=0.3, rng=rng, dtype=np.float32, format="csr")
+    histories = random_sparse((10, 30), density=0.2, rng=rng, format="csr")
     table = items.indptr.astype(np.int64), items.indices.astype(np.int32), items.data
     rows = np.array([3, 0, 3, 9])
     out = np.zeros((4, 8), np.float32)
