@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 
-from sparserec_np.errors import ModelFormatError
+from sparserec_np.errors import ModelFormatError, shown
 from sparserec_np.models.base import SparseRecommender
 from sparserec_np.models.bpr import SparseBPR
 from sparserec_np.models.checkpoint import Checkpoint
 from sparserec_np.models.graph import SparseGraph
 from sparserec_np.models.mf import SparseMF
 from sparserec_np.runtime import load_model
+from sparserec_np.runtime.format import naming
 
 ESTIMATORS: dict[str, type[SparseRecommender]] = {
     cls.__name__: cls for cls in (SparseBPR, SparseGraph, SparseMF)
@@ -25,12 +26,12 @@ def load(path: str | os.PathLike[str]) -> SparseRecommender:
     Raises
     ------
     ModelFormatError
-        If the file is damaged, foreign, or names an estimator that this version does not have.
+        If the file is damaged, foreign, names an estimator that this version does not have, or does not say
+        what an estimator says of itself.
     """
     data = load_model(path)
-    name = data.info.get("estimator")
-    if name not in ESTIMATORS:
-        raise ModelFormatError(
-            f"{os.fspath(path)}: the estimator is {name!r}; expected one of {', '.join(ESTIMATORS)}"
-        )
-    return ESTIMATORS[name].from_model_data(data)
+    with naming(os.fspath(path)):
+        name = data.info.get("estimator")
+        if name not in ESTIMATORS:
+            raise ModelFormatError(f"the estimator is {shown(name)}; expected one of {', '.join(ESTIMATORS)}")
+        return ESTIMATORS[name].from_model_data(data)

@@ -100,7 +100,8 @@ def settings_from_plain(cls: type[Any], settings: Any, depth: int = 0) -> dict[s
     """
     if not isinstance(settings, Mapping):
         raise ModelFormatError(f"settings are {shown(settings)}; expected a JSON object")
-    known = cls._get_param_names()
+    # A file does not decide what a machine does, such as how many threads it starts.
+    known = set(cls._get_param_names()) - set(OWN_TO_A_MACHINE)
     return {name: _from_plain(cls, name, value, depth) for name, value in settings.items() if name in known}
 
 

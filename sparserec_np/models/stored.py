@@ -9,11 +9,16 @@ import numpy as np
 
 from sparserec_np import __version__
 from sparserec_np.data import Interactions
-from sparserec_np.errors import NotFittedError
+from sparserec_np.errors import ModelFormatError, NotFittedError, shown
+from sparserec_np.models.amounts import AMOUNTS
 from sparserec_np.models.estimator import Estimator
 from sparserec_np.models.plain import settings_from_plain, settings_to_plain, to_plain
 from sparserec_np.runtime import ModelData, Recommender, SeenItems, TableData, save_model
+from sparserec_np.runtime.metadata import check_info
 from sparserec_np.tables import SparseTable, index_dtype
+
+# Names in ``info`` that every version has written.
+_NEEDED = ("estimator", "settings", "n_epochs", "learning_rate", "validation", "baseline")
 
 Fitted = TypeVar("Fitted", bound="Stored")
 
@@ -87,14 +92,23 @@ class Stored(Estimator):
 
     @classmethod
     def from_model_data(cls: type[Fitted], data: ModelData) -> Fitted:
-        """Make the fitted estimator that a model file describes; it shares the file's arrays."""
+        """Make the fitted estimator that a model file describes; it shares the file's arrays.
+
+        Raises
+        ------
+        ModelFormatError
+            If ``data.info`` is not what `save` writes; the message names what is missing or wrong.
+        """
+        check_info("info", data.info, _NEEDED)
+        amount = data.info.get("amount", "many")  # files of earlier versions do not tell
+        if amount not in AMOUNTS:
+            raise ModelFormatError(f"info.amount is {shown(amount)}; expected one of {', '.join(AMOUNTS)}")
         estimator = cls(**settings_from_plain(cls, data.info["settings"]))
         estimator.users_ = _sparse_table(data.users) if data.users is not None else None
         estimator.items_ = _sparse_table(data.items)
         by_amount = settings_from_plain(cls, data.info.get("by_amount", {}))
         estimator.settings_ = estimator.get_params(deep=False) | by_amount
-        # Files of earlier versions do not tell.
-        estimator.amount_ = data.info.get("amount", "many")
+        estimator.amount_ = amount
         estimator.n_epochs_ = data.info["n_epochs"]
         estimator.learning_rate_ = data.info["learning_rate"]
         estimator.validation_ = data.info["validation"]

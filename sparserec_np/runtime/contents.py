@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from typing import Any
 
 from numpy.typing import NDArray
@@ -68,24 +66,6 @@ class Contents:
         if name not in self.metadata:
             raise ModelFormatError(f"metadata {name!r} is missing")
         return self.metadata[name]
-
-    def integer(self, name: str, least: int, most: int) -> int:
-        """Read an integer of the metadata."""
-        text = self.text(name)
-        if re.fullmatch("-?[0-9]{1,9}", text) is None or not least <= int(text) <= most:
-            raise ModelFormatError(f"{name} is {shown(text)}; expected {least} to {most}")
-        return int(text)
-
-    def number(self, name: str) -> float:
-        """Read a finite number of the metadata."""
-        text = self.text(name)
-        try:
-            number = float(text)
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
-            raise ModelFormatError(f"{name} is {shown(text)}; expected a finite number")
-        return number
 
     def object(self, name: str) -> dict[str, Any]:
         """Read a JSON object of the metadata."""

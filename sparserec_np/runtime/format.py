@@ -45,6 +45,8 @@ _METADATA = "__metadata__"
 # kilobytes, and a stranger's file must not fill the memory of a small device.
 _MAX_HEADER = 8 << 20
 _MAX_DIMENSIONS = 32
+# Of an integer in JSON: more than any seed has, and few enough to be a float.
+_MOST_DIGITS = 300
 
 
 def write_tensors(
@@ -168,7 +170,7 @@ def parse_json(text: str | bytes, field: str) -> Any:
         return found
 
     def integer(digits: str) -> int:
-        if len(digits) > 20:
+        if len(digits) > _MOST_DIGITS:
             raise ValueError(f"an integer has {len(digits)} digits")
         return int(digits)
 
@@ -176,9 +178,11 @@ def parse_json(text: str | bytes, field: str) -> Any:
         raise ValueError(f"{constant} is no number")
 
     try:
+        if isinstance(text, bytes):
+            text = text.decode()
         value = json.loads(text, object_pairs_hook=unique, parse_int=integer, parse_constant=finite)
         # Half of a surrogate pair, which no text in UTF-8 holds, can only be there as an escape.
-        if (b"\\u" if isinstance(text, bytes) else "\\u") in text:  # type: ignore[operator]
+        if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()
         return value
     except UnicodeEncodeError as error:

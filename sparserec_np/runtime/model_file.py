@@ -35,6 +35,7 @@ gaps and starts are explained in `sparserec_np.runtime.packing`; an int8 value o
     encoder, encoder_settings   how a person is encoded from a history; settings as JSON
     info              how the model came to be, as JSON
 
+Their types, by which they are written and checked, stand in `sparserec_np.runtime.metadata`.
 Opening a file reads the header, the lengths and what there is one number of for each row: popularity and
 biases. Ids, tables and seen items are read, and checked, where they are used
 (`sparserec_np.runtime.packed`): whatever a damaged part is asked for gives `ModelFormatError`.
@@ -46,17 +47,17 @@ them in other types. The same model gives the same bytes: nothing here depends o
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparserec_np.errors import ModelFormatError, SettingError, shown
+from sparserec_np.errors import ModelFormatError, shown
 from sparserec_np.runtime.contents import Contents
 from sparserec_np.runtime.format import naming, read_tensors, write_tensors
 from sparserec_np.runtime.ids import smallest_integers
+from sparserec_np.runtime.metadata import FORMAT, FORMAT_VERSION, read_metadata, write_metadata
 from sparserec_np.runtime.model_data import ModelData
 from sparserec_np.runtime.packed import (
     COLUMNS_PER_BLOCK,
@@ -66,10 +67,9 @@ from sparserec_np.runtime.packed import (
     PackedValues,
 )
 from sparserec_np.runtime.packing import PackedLists, block_starts, pack
-from sparserec_np.runtime.precision import MAX_EXPONENT, PRECISIONS, check_precision, to_float16, to_int8
-from sparserec_np.runtime.table_data import MAX_DIM, Compressed
+from sparserec_np.runtime.precision import check_precision, to_float16, to_int8
+from sparserec_np.runtime.table_data import Compressed
 
-FORMAT_VERSION = "2"
 _DTYPES = {"float32": np.float32, "float16": np.float16, "int8": np.int8}
 # Popularity of a byte that stands for a larger one.
 _LARGE = 255
@@ -77,6 +77,7 @@ _LARGE = 255
 _HEADER_ENTRY = 80
 
 Tensors = dict[str, NDArray[Any]]
+Described = dict[str, Any]
 
 
 def save_model(path: str | os.PathLike[str], data: ModelData, precision: str = "float32") -> None:
@@ -96,7 +97,7 @@ def save_model(path: str | os.PathLike[str], data: ModelData, precision: str = "
     ModelFormatError
         If the arrays contradict each other.
     SettingError
-        If `info` is no JSON, or the precision is unknown or cannot hold the values.
+        If `info` is not plain JSON, or the precision is unknown or cannot hold the values.
     OSError
         If the file cannot be written.
     """
@@ -121,20 +122,20 @@ def save_model(path: str | os.PathLike[str], data: ModelData, precision: str = "
             tensors[name] = bias
     for name in ("user_ids", "item_ids"):
         tensors |= {f"{name}.{part}": array for part, array in getattr(data, name).tensors().items()}
-    metadata = {
-        "format": "srec",
+    described = {
+        "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "precision": precision,
-        "item_exponent": str(item_exponent),
-        "user_exponent": str(user_exponent),
-        "offset": repr(float(data.offset)),
+        "item_exponent": item_exponent,
+        "user_exponent": user_exponent,
+        "offset": data.offset,
         "user_ids": data.user_ids.encoding,
         "item_ids": data.item_ids.encoding,
         "encoder": data.encoder,
-        "encoder_settings": _json("encoder_settings", data.encoder_settings),
-        "info": _json("info", data.info),
-    } | _counts(data)
-    write_tensors(path, tensors, metadata)
+        "encoder_settings": data.encoder_settings,
+        "info": data.info,
+    }
+    write_tensors(path, tensors, write_metadata(described | _counts(data)))
 
 
 def load_model(path: str | os.PathLike[str], *, verify: bool = False) -> ModelData:
@@ -170,23 +171,11 @@ def load_model(path: str | os.PathLike[str], *, verify: bool = False) -> ModelDa
 
 
 def _build(tensors: Tensors, metadata: dict[str, str], path: str) -> ModelData:
-    if metadata.get("format") != "srec":
-        raise ModelFormatError(
-            f"format is {shown(metadata.get('format'))}; expected 'srec': "
-            "the file holds tensors, but no model of sparserec_np"
-        )
-    if metadata.get("format_version") != FORMAT_VERSION:
-        raise ModelFormatError(
-            f"format_version is {shown(metadata.get('format_version'))}; "
-            f"this sparserec_np reads {FORMAT_VERSION!r}: another version of it may read the file"
-        )
-    precision = metadata.get("precision")
-    if precision not in PRECISIONS:
-        raise ModelFormatError(f"precision is {shown(precision)}; expected one of {', '.join(PRECISIONS)}")
+    described = read_metadata(metadata)
     contents = Contents(tensors, metadata)
     popularity = _take_popularity(contents)
-    items = _take_items(contents, precision, len(popularity), path)
-    users = _take_users(contents, precision, items.dim, path) if contents.holds("users") else None
+    items = _take_items(contents, described, len(popularity), path)
+    users = _take_users(contents, described, items.dim, path) if contents.holds("users") else None
     seen = None
     if contents.holds("seen"):
         lists = _take_lists(contents, "seen", ROWS_PER_BLOCK, items.n_rows, _unsigned(items.n_rows))
@@ -201,28 +190,28 @@ def _build(tensors: Tensors, metadata: dict[str, str], path: str) -> ModelData:
         popularity=popularity,
         item_bias=contents.take_if_held("item_bias"),
         user_bias=contents.take_if_held("user_bias"),
-        offset=contents.number("offset"),
-        encoder=contents.text("encoder"),
-        encoder_settings=contents.object("encoder_settings"),
-        info=contents.object("info"),
+        offset=described["offset"],
+        encoder=described["encoder"],
+        encoder_settings=described["encoder_settings"],
+        info=described["info"],
     )
     contents.finish("a model")
     data.check(whole=False)
     for name, count in _counts(data).items():
-        if contents.text(name) != count:
-            raise ModelFormatError(f"{name} is {shown(metadata[name])}; the tensors say {count!r}")
+        if described[name] != count:
+            raise ModelFormatError(f"{name} is {shown(metadata[name])}; the tensors say {str(count)!r}")
     return data
 
 
-def _counts(data: ModelData) -> dict[str, str]:
-    """Write down what the tensors tell anyway, for those who read only the header."""
+def _counts(data: ModelData) -> dict[str, int | float]:
+    """Return what the tensors tell anyway, for those who read only the header."""
     return {
-        "dim": str(data.dim),
-        "n_users": str(data.n_users),
-        "n_items": str(data.n_items),
-        "user_nnz": str(data.users.nnz if data.users is not None else 0),
-        "item_nnz": str(data.items.nnz),
-        "density": repr(data.density),
+        "dim": data.dim,
+        "n_users": data.n_users,
+        "n_items": data.n_items,
+        "user_nnz": data.users.nnz if data.users is not None else 0,
+        "item_nnz": data.items.nnz,
+        "density": float(data.density),
     }
 
 
@@ -280,35 +269,30 @@ def _take_popularity(contents: Contents) -> NDArray[Any]:
     return whole
 
 
-def _json(name: str, value: Any) -> str:
-    try:
-        json.dumps(dict(value), ensure_ascii=False).encode()  # which an escape of half a character is not
-        return json.dumps(dict(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise SettingError(f"{name} cannot be written as JSON: {error}") from None
-
-
 def _take_lists(contents: Contents, name: str, lists_per_block: int, bound: int, dtype: Any) -> PackedLists:
     lengths, gaps, starts = (contents.take(f"{name}.{part}") for part in ("lengths", "gaps", "starts"))
     return PackedLists(name, lengths, gaps, starts, lists_per_block, bound, dtype)
 
 
-def _take_items(contents: Contents, precision: str, n_items: int, path: str) -> PackedTable:
+def _take_items(contents: Contents, described: Described, n_items: int, path: str) -> PackedTable:
     lists = _take_lists(contents, "items", COLUMNS_PER_BLOCK, n_items, np.intp)
-    dim = contents.integer("dim", 1, MAX_DIM)
+    dim = described["dim"]
     if lists.n_lists != dim:
         raise ModelFormatError(f"items.lengths has length {lists.n_lists}; expected dim, {dim}")
-    values = _take_values(contents, "item", precision, lists.total, n_items)
+    values = _take_values(contents, "item", described, lists.total, n_items)
     return PackedTable(path, lists, values, (n_items, dim), by="column")
 
 
-def _take_users(contents: Contents, precision: str, dim: int, path: str) -> PackedTable:
+def _take_users(contents: Contents, described: Described, dim: int, path: str) -> PackedTable:
     lists = _take_lists(contents, "users", ROWS_PER_BLOCK, dim, _unsigned(dim))
-    values = _take_values(contents, "user", precision, lists.total, lists.n_lists)
+    values = _take_values(contents, "user", described, lists.total, lists.n_lists)
     return PackedTable(path, lists, values, (lists.n_lists, dim), by="row")
 
 
-def _take_values(contents: Contents, entity: str, precision: str, nnz: int, n_rows: int) -> PackedValues:
+def _take_values(
+    contents: Contents, entity: str, described: Described, nnz: int, n_rows: int
+) -> PackedValues:
+    precision, exponent = described["precision"], described[f"{entity}_exponent"]
     name = f"{entity}s.values"
     stored = contents.take(name)
     if stored.dtype != _DTYPES[precision] or len(stored) != nnz:
@@ -316,7 +300,6 @@ def _take_values(contents: Contents, entity: str, precision: str, nnz: int, n_ro
             f"{name} is {stored.dtype} of length {len(stored)}; "
             f"expected {precision}, as the metadata say, of length {nnz}"
         )
-    exponent = contents.integer(f"{entity}_exponent", -MAX_EXPONENT, MAX_EXPONENT)
     if precision != "int8":
         return PackedValues(name, stored, None, exponent)
     scales = contents.take(f"{entity}s.scales")

@@ -107,6 +107,7 @@ def test_a_copy_in_memory_outlives_its_file(tmp_path):
         (b"[]", b"", "expected a JSON object"),
         (b"{]", b"", "not the JSON expected"),
         (b'{"a": "\xff"}', b"", "not the JSON expected"),
+        (b'{"a": "\xed\xa0\x80"}', b"", "not the JSON expected"),
         (b'{"a": NaN}', b"", "NaN is no number"),
         (b"[" * 200_000, b"", "nested too deeply"),
         (rb'{"__metadata__": {"a": "x\ud800"}}', b"", r"header holds '\\ud800', half of a character"),

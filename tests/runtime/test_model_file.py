@@ -298,9 +298,20 @@ def test_arrays_that_contradict_each_other_are_not_written(tmp_path, message):
 
 
 def test_info_must_be_json(tmp_path):
-    for info in ({"loss": float("nan")}, {"model": object()}, {"name": "\ud800"}):
+    for info in (
+        {"loss": float("nan")},
+        {"model": object()},
+        {"by": "\ud800"},
+        {1: "one", "1": "one"},
+        {"settings": 5},
+        {"seed": 10**400},
+        {"deep": eval("[" * 50 + "]" * 50)},
+    ):
         with pytest.raises(SettingError, match="info cannot be written as JSON"):
             save_model(tmp_path / "m", replace(M, info=info))
+    assert not (tmp_path / "m").exists()
+    save_model(tmp_path / "m", replace(M, info={"random_state": 2**128}))
+    assert load_model(tmp_path / "m").info == {"random_state": 2**128}
 
 
 @pytest.mark.parametrize(
@@ -328,6 +339,24 @@ def test_info_must_be_json(tmp_path):
         ("info", "{", "info is not the JSON expected"),
         ("info", '{"name":"\\ud800"}', r"info holds '\\ud800', half of a character"),
         ("info", None, "'info' is missing"),
+        ("info", "[]", r"info is \[\]; expected a JSON object"),
+        (
+            "info",
+            '{"validation":{"recall@20":1e999}}',
+            r"info\.validation\.recall@20 is inf; expected a",
+        ),
+        ("info", '{"\\udfff":1}', r"info holds '\\udfff', half of a character"),
+        ("info", '{"a":' * 40 + "1" + "}" * 40, "info is nested more than 32 levels deep"),
+        ("info", '{"seed":' + "9" * 301 + "}", "an integer has 301 digits"),
+        ("info", '{"settings":5}', r"info\.settings is 5; expected a JSON object"),
+        ("info", '{"n_epochs":true}', r"info\.n_epochs is True; expected an integer of at least 0"),
+        ("info", '{"baseline":{"recall@20":"good"}}', r"info\.baseline is .* expected numbers by"),
+        ("info", '{"by_amount":[]}', r"info\.by_amount is \[\]; expected a JSON object"),
+        ("n_items", "٣", "n_items is '٣'; expected 0 to"),
+        ("n_items", "9" * 30, "n_items is '9+'; expected 0 to"),
+        ("density", "nan", "density is 'nan'; expected a finite number"),
+        ("offset", "1e30", r"offset is '1e30'; expected a finite number"),
+        ("user_ids", "text", "user_ids is 'text'; expected one of range, int, str"),
     ],
 )
 def test_wrong_metadata_is_refused(tmp_path, key, value, message):
