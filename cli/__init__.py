@@ -27,6 +27,7 @@ _SUMMARIES = {
     "export": "Write a model file again, smaller, and say what that costs.",
     "bundle": "Make a folder with a model and its NumPy-only runtime, to copy to a device.",
     "convert": "Read a file of interactions into a folder that opens at once and need not fit into memory.",
+    "warmup": "Compile all kernels now, for an image or after an installation.",
     "demo": "See it work: generate interactions, fit, evaluate, recommend.",
 }
 

@@ -25,6 +25,11 @@ from sparserec_np.errors import SettingError
 
 __all__ = ["njit"]
 
+_SWITCHED_OFF = (
+    "the environment variable NUMBA_DISABLE_JIT switches off the compiler that the library's kernels need; "
+    "unset it"
+)
+
 
 def _check_environment() -> None:
     """Refuse what numba would meet with an obscure error while it is imported."""
@@ -83,9 +88,6 @@ def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]
 def _switched_off(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def refuse(*_: Any, **__: Any) -> None:
-        raise SettingError(
-            "the environment variable NUMBA_DISABLE_JIT switches off the compiler that the library's kernels "
-            "need; unset it"
-        )
+        raise SettingError(_SWITCHED_OFF)
 
     return refuse

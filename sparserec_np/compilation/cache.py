@@ -17,6 +17,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,9 @@ from sparserec_np.compilation.folders import cache_folders, is_private, make_pri
 
 _DIGEST = 32  # bytes
 _SUFFIX = ".kernel"
+
+NO_FOLDER = "no folder for them can be written to"
+A_FOLDER = "Set the environment variable NUMBA_CACHE_DIR to a folder that this user can write to"
 
 logger = logging.getLogger("sparserec_np.compilation")
 
@@ -78,9 +82,12 @@ class KernelCache(_Cache):
                 try:
                     kept, payload = serialize.loads(content)
                     if kept == sig:
-                        return CompileResult._rebuild(target_context, *payload)
+                        compiled = CompileResult._rebuild(target_context, *payload)
+                        tally.loaded += 1
+                        return compiled
                 except Exception:
                     logger.debug("%s in %s cannot be used", self._file_name(key), folder, exc_info=True)
+        tally.compiled += 1
         _notices.compiling()
         return None
 
@@ -94,7 +101,9 @@ class KernelCache(_Cache):
             file_name = self._file_name(_key(sig, data.codegen))
             for folder in cache_folders(self._source.parent):
                 if _make(folder) and _write(folder / file_name, content, stamp):
+                    tally.folders.add(folder)
                     return
+        tally.not_kept += 1
         _notices.not_kept()
 
     def _file_name(self, key: str) -> str:
@@ -177,6 +186,28 @@ def _write(path: Path, content: bytes, stamp: bytes) -> bool:
     return True
 
 
+@dataclass
+class Tally:
+    """What became of the kernels of this process so far; numba compiles and loads one at a time.
+
+    Attributes
+    ----------
+    loaded, compiled, not_kept : int
+        Compiled signatures that were found in files, that had to be compiled, and of those the ones that
+        could not be kept for other processes.
+    folders : set of Path
+        Where the others are kept.
+    """
+
+    loaded: int = 0
+    compiled: int = 0
+    not_kept: int = 0
+    folders: set[Path] = field(default_factory=set)
+
+
+tally = Tally()
+
+
 class _Notices:
     """Lines that are written once per process."""
 
@@ -191,8 +222,8 @@ class _Notices:
     def not_kept(self) -> None:
         """Tell that each process has to compile anew, and how to mend that."""
         self._write(
-            "The compiled kernels cannot be kept, because no folder for them can be written to: each process "
-            "compiles them anew. Set NUMBA_CACHE_DIR to a folder that this user can write to."
+            f"The compiled kernels cannot be kept, because {NO_FOLDER}: each process compiles them anew. "
+            f"{A_FOLDER}."
         )
 
     def _write(self, text: str) -> None:
