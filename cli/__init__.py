@@ -13,6 +13,7 @@ from sparserec_np import __version__
 from .errors import reported
 from .output import examples
 from .streams import standard_streams
+from .threads import spare_threads
 
 if __name__ == "cli":
     # An installation in place has the repository's folder on the path; a plain one has no such module.
@@ -55,6 +56,7 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         with reported():
+            spare_threads()
             return super().invoke(ctx)
 
 

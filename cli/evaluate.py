@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     help="Length of the lists; may be given several times.",
 )
-@click.option("--jobs", type=int, help="Threads. [default: one per core]")
+@click.option("--jobs", type=click.IntRange(min=1), help="Threads. [default: one per core]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @reading_options
 def command(

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     "[default: CSV to standard output]",
 )
 @click.option("--force", is_flag=True, help="With --all, replace the file if it exists.")
-@click.option("--jobs", type=int, help="With --all, threads. [default: one per core]")
+@click.option("--jobs", type=click.IntRange(min=1), help="With --all, threads. [default: one per core]")
 @click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="Length of the list.")
 @click.option("--exclude", metavar="ID,ID,…", help="Items to leave out.")
 @click.option("--candidates", metavar="ID,ID,…", help="Recommend only from these items.")

@@ -13,6 +13,7 @@ import click
 # Options that people know under other names; and settings that the command line has its own way for.
 _RENAMED = {"random_state": "seed", "n_jobs": "jobs"}
 _OWN_WAY = {"verbose"}
+_OWN_TYPES = {"n_jobs": click.IntRange(min=1)}
 
 
 @dataclass
@@ -82,7 +83,7 @@ def _settings(models: Mapping[str, Any]) -> list[_Setting]:
             if name in _OWN_WAY:
                 continue
             kind, text = described[name]
-            setting = found.setdefault(name, _Setting(name, _type(kind)))
+            setting = found.setdefault(name, _Setting(name, _OWN_TYPES.get(name) or _type(kind)))
             setting.type = _either(setting.type, _type(kind))
             by_amount = estimator.by_amount.get(name)
             setting.defaults[model] = (

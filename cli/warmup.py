@@ -80,7 +80,7 @@ def command(as_json: bool) -> None:
 
 def _commands() -> list[str]:
     """Return what is run, in this order: each reads what those before have written."""
-    commands = []
+    commands: list[str] = []
 
     def fit(data: str, options: str) -> str:
         name = f"{{folder}}/{len(commands)}.srec"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import compress, repeat
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from sparserec_np.data.memory import mapped
 from sparserec_np.errors import DataError, SettingError, shown
 from sparserec_np.kernels.ids import look_up
 from sparserec_np.kernels.pairs import count_codes, deal_out, merge_rows, sort_parts
-from sparserec_np.kernels.workers import Workers
+from sparserec_np.kernels.workers import Background, Workers
 from sparserec_np.runtime.ids import IdMap
 from sparserec_np.runtime.str_ids import StrIds
 from sparserec_np.runtime.table_data import MAX_WEIGHT
@@ -77,7 +77,7 @@ class Rows:
         np.cumsum(indptr, out=indptr)
         # Parts of as many rows as there are items, so that counting these costs no more than the rows do.
         cuts = np.array([0, *(stop for _, stop in user_blocks(indptr, max(_PART, n_items)))], np.int64)
-        with ThreadPoolExecutor(2) as pool:  # the kernels release the interpreter
+        with Background(2) as pool:  # the kernels release the interpreter
             columns = (
                 self._dealt_out(indptr, cuts, pool) if len(cuts) > 2 else map(_whole, self._columns(), _KINDS)
             )

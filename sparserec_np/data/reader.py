@@ -11,7 +11,7 @@ import csv
 import os
 import re
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
@@ -39,6 +39,7 @@ from sparserec_np.data.sniff import (
 from sparserec_np.data.source import Source, ahead
 from sparserec_np.data.words import content, padded
 from sparserec_np.errors import DataError, SettingError
+from sparserec_np.kernels.workers import Background
 
 _SAMPLE_LINES = 200
 _THREADS = 2  # one reads, one splits
@@ -75,7 +76,7 @@ class Table:
 
     def rows(self) -> tuple[Rows, Ids, Ids]:
         """Return all rows, and the ids of users and items; the columns are used up."""
-        with ThreadPoolExecutor(2) as pool:  # kernels release the interpreter
+        with Background(2) as pool:  # kernels release the interpreter
             (users, user_ids), (items, item_ids) = pool.map(IdColumn.finish, (self.users, self.items))
         weights = None if self.weights is None else list(self.weights.chunks.drain())
         times = None if self.times is None else list(self.times.chunks.drain())
@@ -121,7 +122,7 @@ def read_table(
         raise SettingError(f"sep is {sep!r}; expected a separator such as ',', '\\t', ';', '::' or ' '")
     if sep is not None and any("\ud800" <= character <= "\udfff" for character in sep):
         raise SettingError(f"sep is {sep!r}, which no text in UTF-8 holds; expected a separator such as ','")
-    with Source(path) as source, ThreadPoolExecutor(_THREADS) as pool, ExitStack() as lanes:
+    with Source(path) as source, Background(_THREADS) as pool, ExitStack() as lanes:
         return _Reader(source, pool, lanes, choices, sep, header, allow_negative, make_chunks).read()
 
 
@@ -141,7 +142,7 @@ class _Reader:
     def __init__(
         self,
         source: Source,
-        pool: ThreadPoolExecutor,
+        pool: Executor,
         lanes: ExitStack,
         choices: dict[str, ColumnChoice],
         sep: str | None,
@@ -171,7 +172,7 @@ class _Reader:
         columns: tuple[Column, ...] = (self._users, self._items, self._weights, self._times)
         self._columns = [column for column in columns if column.role in self._layout.columns]
         # Each column goes through the blocks in their order, and does not wait for the others.
-        self._lanes = [lanes.enter_context(ThreadPoolExecutor(1)) for _ in self._columns]
+        self._lanes = [lanes.enter_context(Background(1)) for _ in self._columns]
         self._in_flight: deque[_Taken] = deque()
 
     def read(self) -> Table:

@@ -11,10 +11,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from numbers import Integral
 from queue import SimpleQueue
-from threading import Thread
+from threading import Barrier, Thread
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
+
+from sparserec_np.errors import SettingError
+
+# More threads than this help on no machine with fewer cores, and each takes memory.
+_MOST_THREADS = 64
+
+T = TypeVar("T")
 
 
 def available_cores() -> int:
@@ -24,23 +33,54 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def check_n_jobs(n_jobs: int | None) -> None:
+    """Refuse what cannot be a number of threads.
+
+    Raises
+    ------
+    SettingError
+        If it is neither a whole number above 0 nor -1 nor None.
+    """
+    if not (n_jobs is None or (isinstance(n_jobs, Integral) and (int(n_jobs) >= 1 or n_jobs == -1))):
+        raise SettingError(f"n_jobs is {n_jobs!r}; expected a number of threads, or None for one per core")
+
+
 class Workers:
     """A pool of ``n_jobs`` threads, the calling one among them; use it as a context manager.
+
+    There are fewer if the system does not allow as many, and never more than 64 or one per available core,
+    whichever is more.
 
     Parameters
     ----------
     n_jobs : int or None
         Number of threads; None or -1 for one per available core.
+
+    Attributes
+    ----------
+    n_jobs : int
+        Number of threads that there are.
+
+    Raises
+    ------
+    SettingError
+        If `n_jobs` cannot be a number of threads.
     """
 
     def __init__(self, n_jobs: int | None = None) -> None:
-        self.n_jobs = available_cores() if n_jobs in (None, -1) else int(n_jobs)
+        check_n_jobs(n_jobs)
+        cores = available_cores()
+        wanted = cores if n_jobs is None or n_jobs == -1 else min(int(n_jobs), max(cores, _MOST_THREADS))
         self._tasks: SimpleQueue[Any] = SimpleQueue()
-        self._threads = [
-            Thread(target=_serve, args=(self._tasks,), daemon=True) for _ in range(self.n_jobs - 1)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[Thread] = []
+        for _ in range(wanted - 1):
+            thread = Thread(target=_serve, args=(self._tasks,), daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # a limit to the number of threads; the others do the work
+                break
+            self._threads.append(thread)
+        self.n_jobs = 1 + len(self._threads)
 
     def run(self, kernel: Callable[..., Any], n: int, *args: Any, min_share: int = 256) -> None:
         """Call ``kernel(start, stop, *args)`` so that the parts cover ``range(n)``.
@@ -109,6 +149,50 @@ class Workers:
 
 # Has no threads of its own, so whoever runs something with it does it alone.
 ONE_THREAD = Workers(1)
+
+
+class Background(Executor):
+    """Threads for work beside that of the calling one, such as reading ahead.
+
+    Where the system does not allow as many threads, each task is done at once by whoever hands it in: tasks
+    may wait for one another, so that fewer threads would not do.
+
+    Parameters
+    ----------
+    n_threads : int
+        Number of threads.
+    """
+
+    def __init__(self, n_threads: int) -> None:
+        self._pool: ThreadPoolExecutor | None = ThreadPoolExecutor(n_threads)
+        # The pool starts a thread for each task that finds no other idle: here all of them wait.
+        everybody = Barrier(n_threads + 1)
+        try:
+            for _ in range(n_threads):
+                self._pool.submit(everybody.wait)
+            everybody.wait()
+        except BaseException as error:
+            everybody.abort()
+            self._pool.shutdown()
+            self._pool = None
+            if not isinstance(error, RuntimeError):
+                raise
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Hand in a task; see `concurrent.futures.Executor.submit`."""
+        if self._pool is not None:
+            return self._pool.submit(fn, *args, **kwargs)
+        future: Future[T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the threads; see `concurrent.futures.Executor.shutdown`."""
+        if self._pool is not None:
+            self._pool.shutdown(wait, cancel_futures=cancel_futures)
 
 
 def _serve(tasks: SimpleQueue[Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sparserec_np.errors import SettingError
 from sparserec_np.exploration import MASKS
+from sparserec_np.kernels.workers import check_n_jobs
 from sparserec_np.losses import squared
 from sparserec_np.models.estimator import Estimator
 from sparserec_np.models.plain import LeftOut, how_to_mend
@@ -182,8 +183,7 @@ def check_settings(settings: dict[str, Any], losses: tuple[str, ...]) -> None:
         raise SettingError(
             f"loss is {loss!r}; expected one of {', '.join(losses)}, or a function{how_to_mend('loss', loss)}"
         )
-    if not (n_jobs is None or (isinstance(n_jobs, Integral) and (int(n_jobs) >= 1 or n_jobs == -1))):
-        raise SettingError(f"n_jobs is {n_jobs!r}; expected a number of threads, or None for one per core")
+    check_n_jobs(n_jobs)
     if loss in _NEED_NEGATIVES and settings.get("negatives") == 0:
         raise SettingError(f"negatives is 0; expected at least 1, since the loss {loss!r} compares with them")
     teacher = settings.get("teacher")

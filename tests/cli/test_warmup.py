@@ -163,8 +163,14 @@ def _python_for_everybody() -> str | None:
     return None
 
 
+def _allow_one_thread() -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+
+
 @pytest.mark.skipif(not is_root, reason="only root can become another user")
-def test_another_user_without_a_home():
+def test_another_user_without_a_home_and_without_threads():
     user = 54321  # who is not in the list of users, either
     python = _python_for_everybody()
     if python is None:
@@ -183,5 +189,10 @@ def test_another_user_without_a_home():
         result = installation.run("convert", "data.csv", "--output", "one", **as_user)
         assert result.stderr.startswith(COMPILING)
         assert result.stderr.count("\n") == 1
-        again = installation.run("convert", "data.csv", "--output", "two", **as_user)
+        # Where no other thread may be started, either: a limit that root is not held to.
+        one_thread = as_user | {"preexec_fn": _allow_one_thread}
+        again = installation.run("convert", "data.csv", "--output", "two", **one_thread)
         assert again.stderr == ""
+        for name in os.listdir(installation.work / "one"):
+            one, two = (installation.work / folder / name for folder in ("one", "two"))
+            assert one.read_bytes() == two.read_bytes()

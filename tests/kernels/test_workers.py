@@ -3,7 +3,8 @@ import threading
 
 import pytest
 
-from sparserec_np.kernels.workers import Workers, available_cores
+from sparserec_np.errors import SettingError
+from sparserec_np.kernels.workers import Background, Workers, available_cores
 
 
 def collect(workers, n, **kwargs):
@@ -58,3 +59,66 @@ def test_all_parts_have_ended_when_the_caller_learns_of_an_error():
         with pytest.raises(RuntimeError):
             workers.run(kernel, 1000)
         assert ended.is_set()  # nothing writes into the caller's arrays any more
+
+
+@pytest.fixture
+def few_threads(monkeypatch):
+    """Let only so many more threads start, as a system does that limits them."""
+
+    def limit(n_more):
+        start = threading.Thread.start
+        left = [n_more]
+
+        def start_or_not(thread):
+            if not left[0]:
+                raise RuntimeError("can't start new thread")
+            left[0] -= 1
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", start_or_not)
+
+    return limit
+
+
+@pytest.mark.parametrize("n_more", [0, 1, 3])
+def test_fewer_threads_where_the_system_allows_no_more(few_threads, n_more):
+    few_threads(n_more)
+    with Workers(8) as workers:
+        assert workers.n_jobs == 1 + n_more
+        parts = collect(workers, 100_003)
+    assert len(parts) == 1 + n_more
+    assert (parts[0][0], parts[-1][1]) == (0, 100_003)
+
+
+def test_there_is_a_limit_to_the_threads_that_are_asked_for():
+    before = threading.active_count()
+    with Workers(99_999) as workers:
+        assert workers.n_jobs == max(64, available_cores())
+        assert threading.active_count() == before + workers.n_jobs - 1
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("n_jobs", [0, -2, 1.5, "two", float("nan")])
+def test_what_is_no_number_of_threads(n_jobs):
+    with pytest.raises(SettingError, match=r"n_jobs is .+ expected a number of threads"):
+        Workers(n_jobs)
+
+
+@pytest.mark.parametrize("n_more", [0, 1, 2])
+def test_tasks_in_the_background_that_wait_for_one_another(few_threads, n_more):
+    few_threads(n_more)
+    before = threading.active_count()
+    with Background(2) as pool:
+        assert threading.active_count() == before + (2 if n_more == 2 else 0)
+
+        def outer():
+            return 1 + pool.submit(int, "41").result()
+
+        def fail():
+            raise ZeroDivisionError
+
+        assert pool.submit(outer).result() == 42
+        assert list(pool.map(str, range(5))) == ["0", "1", "2", "3", "4"]
+        with pytest.raises(ZeroDivisionError):
+            pool.submit(fail).result()
+    assert threading.active_count() == before
