@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import sqrt
 
-from numba import njit
+from sparserec_np.compilation import njit
 
 # Share of a diagonal element below which what is left of it is rounding.
 _ROUNDING = 1e-12

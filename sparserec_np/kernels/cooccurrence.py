@@ -16,8 +16,8 @@ from __future__ import annotations
 from math import sqrt
 
 import numpy as np
-from numba import njit
 
+from sparserec_np.compilation import njit
 from sparserec_np.kernels.cholesky import solve_positive
 from sparserec_np.kernels.heap import keep_best
 
