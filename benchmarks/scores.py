@@ -30,6 +30,7 @@ def evaluate_scores(score: Score, train: Any, test: Any, k: int = 20) -> dict[st
         Length of the lists.
     """
     rows = np.flatnonzero(np.diff(test.indptr))
+    popularity = np.bincount(train.indices, minlength=test.shape[1])
     block = max(1, _BLOCK_BYTES // (4 * test.shape[1]))
     ids = np.full((len(rows), k), -1, np.int32)
     best = np.full((len(rows), k), -np.inf, np.float32)
@@ -38,21 +39,27 @@ def evaluate_scores(score: Score, train: Any, test: Any, k: int = 20) -> dict[st
         scores = score(rows[part])
         seen = train[rows[part]]
         scores[np.repeat(np.arange(len(scores)), np.diff(seen.indptr)), seen.indices] = -np.inf
-        _keep_best(scores, ids[part], best[part])
+        _keep_best(scores, popularity, ids[part], best[part])
     ranking = metrics.Ranking(rows, ids, (ids >= 0).sum(axis=1), np.where(ids >= 0, best, np.nan))
     return metrics.evaluate_ranking(ranking, test, k)
 
 
 @njit(cache=True, nogil=True)
-def _keep_best(scores, ids, best):  # type: ignore[no-untyped-def]
-    """Put each row's best items into ``ids``, best first, of equal ones that which stands first."""
+def _keep_best(scores, popularity, ids, best):  # type: ignore[no-untyped-def]
+    """Put each row's best items into ``ids``, best first; of equal ones the more popular, then the first."""
     k = ids.shape[1]
     for row in range(scores.shape[0]):
         for item in range(scores.shape[1]):
             score = scores[row, item]
-            if score > best[row, k - 1]:
-                at = k - 1
-                while at > 0 and score > best[row, at - 1]:
+            if score == -np.inf:
+                continue
+            at = k
+            while at > 0 and (
+                score > best[row, at - 1]
+                or (score == best[row, at - 1] and popularity[item] > popularity[ids[row, at - 1]])
+            ):
+                if at < k:
                     best[row, at], ids[row, at] = best[row, at - 1], ids[row, at - 1]
-                    at -= 1
+                at -= 1
+            if at < k:
                 best[row, at], ids[row, at] = score, item

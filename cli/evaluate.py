@@ -72,6 +72,7 @@ def command(
         held_out,
         lengths,
         item_bias=loaded.item_bias,
+        popularity=loaded.popularity,
         n_jobs=jobs,
     )
     popular = metrics.evaluate_popularity(loaded.popularity, train, held_out, lengths, n_jobs=jobs)

@@ -119,6 +119,7 @@ def _agreement(before: ModelData, after: ModelData) -> dict[str, Any] | None:
             exclude=_seen(before),
             rows=rows,
             item_bias=one.item_bias,
+            popularity=one.popularity,
         ).ids
         for one in (before, after)
     ]
@@ -145,7 +146,15 @@ def _measure(model: ModelData, before: ModelData, held_out: Any) -> dict[str, fl
 
     rows = np.flatnonzero(np.diff(held_out.indptr))
     users = _users(model, before, rows)
-    return metrics.evaluate(users, _csr(model.items), _seen(before), held_out, _K, item_bias=model.item_bias)
+    return metrics.evaluate(
+        users,
+        _csr(model.items),
+        _seen(before),
+        held_out,
+        _K,
+        item_bias=model.item_bias,
+        popularity=model.popularity,
+    )
 
 
 def _users(model: ModelData, before: ModelData, rows: Any) -> Any:

@@ -17,7 +17,7 @@ from sparserec_np.kernels.ranking import spread_rows, sum_histories
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.ranking import Ranker, Ranking
 from sparserec_np.runtime import ModelData
-from sparserec_np.runtime.encoding import ENCODERS
+from sparserec_np.runtime.encoding import ENCODERS, item_shares
 from sparserec_np.runtime.ids import Id, IdMap, Ids
 from sparserec_np.runtime.people import People
 from sparserec_np.runtime.scoring import TableScorer
@@ -133,19 +133,27 @@ def _blocks(
             part = rows[start : start + step]
             people, base, known = vectors.of(part, workers)
             exclude = items.seen(part) if filter_seen else _nothing(len(part))
-            places = np.arange(len(part))
-            ranking = items.ranker.rank(people, k, places, exclude, workers, base)
-            if not known.all():
-                strangers = np.flatnonzero(~known)
+            if known.all():
+                ranking = items.ranker.rank(people, k, np.arange(len(part)), exclude, workers, base)
+            else:
+                friends, strangers = np.flatnonzero(known), np.flatnonzero(~known)
                 nobody = np.zeros((len(strangers), 1), np.float32)
-                popular = items.popular.rank(nobody, k, strangers, exclude, workers)
-                for whole, piece in (
-                    (ranking.ids, popular.ids),
-                    (ranking.scores, popular.scores),
-                    (ranking.counts, popular.counts),
-                ):
-                    whole[strangers] = piece
+                ranking = _together(
+                    items.ranker.rank(people[friends], k, friends, exclude, workers, base[friends]),
+                    items.popular.rank(nobody, k, strangers, exclude, workers),
+                )
             yield _recommendations(model, part, ranking, items, item_ids)
+
+
+def _together(one: Ranking, other: Ranking) -> Ranking:
+    """Put the lists of two rankings of different rows into the order of the rows."""
+    rows = np.concatenate([one.rows, other.rows])
+    order = np.argsort(rows)
+    ids, counts, scores = (
+        np.concatenate([getattr(one, part), getattr(other, part)])[order]
+        for part in ("ids", "counts", "scores")
+    )
+    return Ranking(rows[order], ids, counts, scores)
 
 
 def _recommendations(
@@ -167,16 +175,17 @@ class _Items:
         self._model = model
         self._pool = pool
         indptr, columns, values = model.items.by_row
-        bias, popularity = model.item_bias, model.popularity.astype(np.float32)
+        bias, popularity = model.item_bias, model.popularity
         if pool is not None:
             indptr, entries = _entries(indptr, pool)
             columns, values = columns[entries], values[entries]
             bias, popularity = None if bias is None else bias[pool], popularity[pool]
             self._place = np.full(model.n_items, -1, np.int32)
             self._place[pool] = np.arange(len(pool))
-        self.ranker = Ranker(indptr, columns, values, model.dim, bias)
+        self.ranker = Ranker(indptr, columns, values, model.dim, bias, popularity)
         no_entries = np.empty(0, np.int32), np.empty(0, np.float32)
-        self.popular = Ranker(np.zeros(len(popularity) + 1), *no_entries, 1, popularity)
+        counts = popularity.astype(np.float32)
+        self.popular = Ranker(np.zeros(len(counts) + 1), *no_entries, 1, counts, popularity)
 
     def rows(self, places: NDArray[np.int32]) -> NDArray[np.integer]:
         """Rows of the model's items at these places of the pool."""
@@ -200,16 +209,15 @@ class _Vectors:
 
     def __init__(self, model: ModelData) -> None:
         self._model = model
+        self._people = People(model, TableScorer(model.items, model.item_bias))
         settings = {**(ENCODERS[model.encoder].__kwdefaults__ or {}), **model.encoder_settings}
         self._sums = model.encoder == "sum" and not settings["norm"]
         if model.users is not None:
             self._table = _typed(model.users.by_row)
         elif self._sums and model.seen is not None:
             self._table = _typed(model.items.by_row)
-            self._shares = np.maximum(model.popularity, 1.0) ** -settings["item_power"]
+            self._shares = item_shares(model.popularity, settings["item_power"])
             self._length_power = settings["length_power"]
-        else:
-            self._people = People(model, TableScorer(model.items, model.item_bias))
 
     def of(
         self, rows: NDArray[np.int64], workers: Workers
@@ -222,7 +230,7 @@ class _Vectors:
             workers.run(spread_rows, len(rows), rows, *self._table, people)
             if model.user_bias is not None:
                 base += model.user_bias[rows]
-            return people, base, np.ones(len(rows), np.bool_)
+            return people, base, self._people.known(people)
         if self._sums and model.seen is not None:
             indptr, indices = model.seen
             starts, ends = indptr[rows].astype(np.int64), indptr[rows + 1].astype(np.int64)
@@ -231,12 +239,12 @@ class _Vectors:
             factors = np.array([length**-self._length_power for length in lengths.tolist()])[which]
             lists = starts, ends, indices, self._shares, factors
             workers.run(sum_histories, len(rows), *lists, *self._table, people, min_share=16)
-            return people, base, np.count_nonzero(people, axis=1) > 0
+            return people, base, self._people.known(people)
         for place, person in enumerate(self._people.of_users(model.user_ids.ids(rows))):
             if person.vector is not None:
                 people[place, person.vector.columns] = person.vector.values
                 base[place] = person.vector.base
-        return people, base, np.count_nonzero(people, axis=1) > 0
+        return people, base, self._people.known(people)
 
 
 def _typed(table: Any) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:

@@ -101,9 +101,13 @@ def evaluate(
     k: int | Sequence[int] = 20,
     *,
     item_bias: ArrayLike | None = None,
+    popularity: ArrayLike | None = None,
     n_jobs: int | None = None,
 ) -> dict[str, float]:
     """Rank all items except a user's ``train`` items, and measure how ``test`` is met.
+
+    Of items of equal score, the more popular ones come first, then those of lower rows, as in
+    `Recommender.recommend`: users without a vector get the most popular items.
 
     Memory beyond the arguments: a block of users.
 
@@ -122,6 +126,8 @@ def evaluate(
         Length of the lists; several lengths are measured on the same ranking.
     item_bias : (n_items,) float, optional
         Added to every user's scores.
+    popularity : (n_items,) int or float, optional
+        Interactions of each item; by default what ``train`` says, how many users have each item there.
     n_jobs : int, optional
         Threads; None or -1 for one per core. The result does not depend on it.
 
@@ -145,7 +151,14 @@ def evaluate(
         train = sparse.csr_array(test.shape, dtype=np.float32)
     rows = np.flatnonzero(np.diff(test.indptr))
     blocks = rank_blocks(
-        users, items, max(lengths), exclude=train, rows=rows, item_bias=item_bias, n_jobs=n_jobs
+        users,
+        items,
+        max(lengths),
+        exclude=train,
+        rows=rows,
+        item_bias=item_bias,
+        popularity=popularity,
+        n_jobs=n_jobs,
     )
     return _measure(blocks, test, lengths)
 
@@ -177,7 +190,7 @@ def evaluate_popularity(
     _, place = np.unique(np.asarray(popularity), return_inverse=True)
     nobody = sparse.csr_array((as_csr(test, "test").shape[0], 1), dtype=np.float32)
     nothing = sparse.csr_array((len(place), 1), dtype=np.float32)
-    return evaluate(nobody, nothing, train, test, k, item_bias=place, n_jobs=n_jobs)
+    return evaluate(nobody, nothing, train, test, k, item_bias=place, popularity=place, n_jobs=n_jobs)
 
 
 def evaluate_ranking(ranking: Ranking, test: Any, k: int | Sequence[int] = 20) -> dict[str, float]:

@@ -20,6 +20,7 @@ from sparserec_np.errors import DataError, SettingError
 from sparserec_np.kernels.ranking import LANES, measure_rows, rank_rows, spread_rows
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.matrices import as_csr, check_rows
+from sparserec_np.runtime.topk import tie_keys
 from sparserec_np.tables import SparseTable, column_dtype
 
 # A block of users holds at most so many numbers, of their vectors and of their lists,
@@ -67,6 +68,8 @@ class Ranker:
         Its width.
     item_bias : (n_items,) float, optional
         Added to everybody's scores.
+    popularity : (n_items,) int or float, optional
+        Of equal scores, the item of the larger one comes first, then that of the lower row.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Ranker:
         values: NDArray[Any],
         dim: int,
         item_bias: ArrayLike | None = None,
+        popularity: ArrayLike | None = None,
     ) -> None:
         # The one dtype each that the kernels are compiled for, but for tables wider than any model's.
         self.table = (
@@ -92,6 +96,10 @@ class Ranker:
             raise DataError(
                 f"item_bias has shape {self._bias.shape}; expected one number per item, ({self.n_items},)"
             )
+
+        self._keys = (
+            np.zeros(self.n_items, np.int64) if popularity is None else _keys(popularity, self.n_items)
+        )
 
     @cached_property
     def _bounds(self) -> NDArray[np.float64]:
@@ -156,7 +164,7 @@ class Ranker:
 
         def run(items: NDArray[np.int32], order: NDArray[np.int64], floors: NDArray[np.float32]) -> None:
             who = (order, people, lengths, base, floors, rows, *exclude)
-            what = (items, *self.table, self._bias, bounds)
+            what = (items, *self.table, self._bias, self._keys, bounds)
             workers.run(rank_rows, -(-n // LANES), *who, *what, ids, scores, counts, min_share=1)
 
         floors, order = np.full(n, np.nan, np.float32), np.arange(n)
@@ -182,6 +190,7 @@ def rank(
     exclude: Any = None,
     rows: ArrayLike | None = None,
     item_bias: ArrayLike | None = None,
+    popularity: ArrayLike | None = None,
     n_jobs: int | None = None,
 ) -> Ranking:
     """Rank all items for every user and keep the best k.
@@ -200,14 +209,16 @@ def rank(
         Which users, by row; all of them by default.
     item_bias : (n_items,) float, optional
         Added to every user's scores.
+    popularity : (n_items,) int or float, optional
+        Interactions of each item; by default how many users have it in ``exclude``.
     n_jobs : int, optional
         Threads; None or -1 for one per core. The result does not depend on it.
 
     Returns
     -------
     Ranking
-        Of the users in ``rows``, in that order. Items of equal score stand in the order of their rows;
-        an item whose score is NaN is not ranked.
+        Of the users in ``rows``, in that order. Of items of equal score, the more popular come first, then
+        those of lower rows; an item whose score is NaN is not ranked.
 
     Raises
     ------
@@ -217,7 +228,16 @@ def rank(
         ``k`` is below 1.
     """
     blocks = list(
-        rank_blocks(users, items, k, exclude=exclude, rows=rows, item_bias=item_bias, n_jobs=n_jobs)
+        rank_blocks(
+            users,
+            items,
+            k,
+            exclude=exclude,
+            rows=rows,
+            item_bias=item_bias,
+            popularity=popularity,
+            n_jobs=n_jobs,
+        )
     )
     return Ranking(
         *(
@@ -235,6 +255,7 @@ def rank_blocks(
     exclude: Any = None,
     rows: ArrayLike | None = None,
     item_bias: ArrayLike | None = None,
+    popularity: ArrayLike | None = None,
     n_jobs: int | None = None,
 ) -> Iterator[Ranking]:
     """Rank as :func:`rank` does, a block of users at a time; at least one block, be it empty.
@@ -262,9 +283,11 @@ def rank_blocks(
         "exclude",
         (n_users, n_items),
     )
+    if popularity is None:
+        popularity = np.bincount(exclude.indices, minlength=n_items)
     wanted = np.arange(n_users) if rows is None else check_rows(rows, "rows", n_users)
 
-    ranker = Ranker(items.indptr, items.indices, items.data, dim, item_bias)
+    ranker = Ranker(items.indptr, items.indices, items.data, dim, item_bias, popularity)
     without = np.asarray(exclude.indptr, np.int64), np.asarray(exclude.indices, np.int32)
     with Workers(n_jobs) as workers:
         block = ranker.block_size(k, workers.n_jobs)
@@ -288,6 +311,20 @@ def spread(table: Any, rows: NDArray[np.int64], workers: Workers) -> NDArray[np.
     )
     workers.run(spread_rows, len(rows), rows, *arrays, people)
     return people
+
+
+def _keys(popularity: ArrayLike, n_items: int) -> NDArray[np.int64]:
+    """Check popularity, and return integers in its order."""
+    counts = np.asarray(popularity)
+    if counts.shape != (n_items,) or counts.dtype.kind not in "biuf" or not np.all(counts >= 0):
+        raise DataError(
+            f"popularity is {counts.dtype} of shape {counts.shape}; "
+            f"expected one number of 0 or more per item, ({n_items},)"
+        )
+    if counts.dtype.kind == "f":
+        # Places in their order: exact whatever the floats are.
+        counts = np.unique(counts, return_inverse=True)[1].reshape(n_items)
+    return tie_keys(counts)
 
 
 def _padded(ranking: Ranking, k: int) -> Ranking:

@@ -48,9 +48,11 @@ def random_problem(seed, n_users=30, n_items=25, dim=8):
 
 
 def lists_by_sorting(users, items, exclude, k):
+    popularity = np.bincount(exclude.indices, minlength=exclude.shape[1])
     lists = []
     for user, scores in enumerate((users @ items.T).toarray()):
-        order = np.argsort(-scores, kind="stable")
+        # Ties go by popularity, then by row.
+        order = np.lexsort((np.arange(len(scores)), -popularity, -scores))
         seen = exclude[[user]].indices
         lists.append(order[~np.isin(order, seen)][:k])
     return lists
@@ -62,6 +64,16 @@ class TestRank:
         np.testing.assert_array_equal(ranking.ids, [[0, 1, 2], [5, 4, 3], [0, 1, 2]])
         np.testing.assert_array_equal(ranking.scores, [[6, 5, 4], [6, 5, 4], [3, 3, 3]])
         np.testing.assert_array_equal(ranking.counts, [3, 3, 3])
+
+    def test_ties_go_by_popularity_then_by_row(self):
+        users = sparse.csr_array((3, 6), dtype=np.float32)
+        ranking = metrics.rank(users, ITEMS, 4, popularity=[1, 2, 0, 2, 3, 1])
+        np.testing.assert_array_equal(ranking.ids, [[4, 1, 3, 0]] * 3)
+        ranking = metrics.rank(users, ITEMS, 3, exclude=pairs((3, 6), (0, 5), (1, 5), (2, 4), (2, 3)))
+        np.testing.assert_array_equal(ranking.ids, [[3, 4, 0], [3, 4, 0], [5, 0, 1]])
+        for wrong in ([1, 2], [[1] * 6], [-1] * 6, [np.nan] * 6, list("abcdef")):
+            with pytest.raises(DataError, match="popularity is"):
+                metrics.rank(users, ITEMS, 3, popularity=wrong)
 
     def test_excluded_items_are_no_candidates_whatever_value_is_stored(self):
         exclude = pairs((3, 6), (0, 0), (0, 2))

@@ -106,6 +106,7 @@ def find_supports(
     n_items, support = len(item_indptr) - 1, items.shape[1]
     sums, touched = np.zeros(n_items), np.empty(n_items, dtype=np.int32)
     strengths, strongest = np.empty(support), np.empty(support, dtype=np.int32)
+    no_keys = np.empty(0, dtype=np.int64)
     for row in range(start, stop):
         n = _sum_row(
             first + row, item_indptr, item_users, user_indptr, user_items, user_weights, sums, touched
@@ -119,7 +120,7 @@ def find_supports(
                 or strength > strengths[0]
                 or (strength == strengths[0] and other < strongest[0])
             ):
-                size = keep_best(strength, other, strengths, strongest, size)
+                size = keep_best(strength, other, strengths, strongest, no_keys, size)
         items[row, :size] = np.sort(strongest[:size])
         for p in range(size):
             values[row, p] = sums[items[row, p]]

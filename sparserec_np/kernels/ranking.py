@@ -11,6 +11,10 @@ LANES = 64
 """Users that go through the items together: an entry of the item table is read once for all of them."""
 
 
+_DENORMAL = 1e-37
+"""More than the rounding of products below the smallest normal float32 adds up to in a score."""
+
+
 @njit(cache=True, nogil=True)
 def _least_bound(threshold, lengths, n):
     """Bound that an item needs to be among the best of any of `n` people of these lengths."""
@@ -19,8 +23,9 @@ def _least_bound(threshold, lengths, n):
         if np.isnan(threshold[lane]):
             return -np.inf
         if lengths[lane] > 0:
-            least = min(least, threshold[lane] / lengths[lane])
-        elif threshold[lane] < 0:
+            # Less what the rounding of numbers below the smallest normal ones can add to a score.
+            least = min(least, (threshold[lane] - _DENORMAL) / lengths[lane])
+        elif threshold[lane] <= 0:
             return -np.inf
     return least
 
@@ -42,6 +47,7 @@ def rank_rows(
     item_columns,
     item_values,
     item_bias,
+    item_keys,
     item_bounds,
     ids,
     scores,
@@ -75,11 +81,13 @@ def rank_rows(
         Item table as CSR, columns ascending within a row; finite, or an item is nobody's candidate.
     item_bias : (n_items,) float32
         Added to everybody's scores; zeros where the model has none.
+    item_keys : (n_items,) int64
+        Of equal scores, the item of the larger key comes first, then that of the lower row.
     item_bounds : (n_items,) float64
         Times a person's length, no less than the item's score; infinite where no such bound is known. An
         item that cannot be among the best of anybody in a group is passed over.
     ids : (n, k) int32
-        Written: item rows; ties go to the lower row.
+        Written: item rows.
     scores : (n, k) float32
         Written: their scores. An item whose score is NaN is no candidate.
     counts : (n,) int64
@@ -90,7 +98,7 @@ def rank_rows(
     lanes = np.empty(LANES, np.float32)
     above = np.empty(LANES, np.bool_)
     eights = above.view(np.uint64)  # eight flags at a time: few items are among anybody's best
-    # What a score must not lie at or below; NaN, which nothing lies at, for a list that is not full.
+    # What a score must not lie below; NaN, which nothing lies below, for a list that is not full.
     threshold = np.empty(LANES, np.float32)
     bases = np.zeros(LANES, np.float32)
     next_excluded = np.empty(LANES, np.int64)
@@ -102,7 +110,7 @@ def rank_rows(
             person = group[lane]
             for column in range(dim):
                 columns[column, lane] = people[person, column]
-            threshold[lane], bases[lane] = floors[person], base[person]
+            threshold[lane], bases[lane] = np.nextafter(floors[person], np.float32(np.inf)), base[person]
             next_excluded[lane] = exclude_indptr[rows[person]]
             counts[person] = 0
         limit = -np.inf
@@ -129,10 +137,10 @@ def rank_rows(
                     lanes[lane] += p * a[lane]
                 entry += 1
             bias = item_bias[item]
-            # Items come in ascending order, so that one that only equals the worst kept is worse.
+            # One that equals the worst kept may still be better by its key.
             for lane in range(LANES):
                 lanes[lane] = (lanes[lane] + bias) + bases[lane]
-                above[lane] = not lanes[lane] <= threshold[lane]
+                above[lane] = not lanes[lane] < threshold[lane]
             for eight in range(LANES // 8):
                 if eights[eight] == 0:
                     continue
@@ -146,11 +154,13 @@ def rank_rows(
                     next_excluded[lane] = entry
                     if entry < end and exclude_items[entry] == item:
                         continue
-                    counts[person] = keep_best(lanes[lane], item, scores[person], ids[person], counts[person])
+                    counts[person] = keep_best(
+                        lanes[lane], item, scores[person], ids[person], item_keys, counts[person]
+                    )
                     if counts[person] == k:
                         threshold[lane] = scores[person, 0]
         for lane in range(n):
-            put_in_order(scores[group[lane]], ids[group[lane]], counts[group[lane]])
+            put_in_order(scores[group[lane]], ids[group[lane]], item_keys, counts[group[lane]])
 
 
 @njit(cache=True, nogil=True)

@@ -143,7 +143,7 @@ class SparseRecommender(Answers, Stored):
         self.validation_ = outcome.validation
         self.baseline_ = run.baseline
         assert outcome.items is not None
-        self.users_ = outcome.users
+        self.users_ = None if outcome.users is None else _without_untrained(outcome.users, data)
         self.items_ = outcome.items
         self.n_epochs_ = outcome.epoch
         self.history_ = run.history
@@ -207,6 +207,19 @@ class SparseRecommender(Answers, Stored):
             if settings[name] is None:
                 settings[name] = choices[AMOUNTS.index(amount)]
         return settings
+
+
+def _without_untrained(users: SparseTable, data: Interactions) -> SparseTable:
+    """Set the rows of users without interactions to 0: their first values, drawn at random, say nothing.
+
+    The entries stay stored, so that the budget is what was asked for.
+    """
+    untrained = np.diff(data.user_items.indptr) == 0
+    if not untrained.any():
+        return users
+    values = users.data.copy()
+    values[np.repeat(untrained, np.diff(users.indptr))] = 0
+    return SparseTable(users.indptr, users.indices, values, users.dim)
 
 
 def _check_enough(data: Interactions, ranks: bool) -> None:

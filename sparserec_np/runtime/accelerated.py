@@ -18,6 +18,7 @@ from sparserec_np.compilation import njit
 from sparserec_np.errors import ModelFormatError
 from sparserec_np.runtime.scoring import TableScorer, Vector
 from sparserec_np.runtime.table_data import check_length
+from sparserec_np.runtime.topk import tie_keys
 
 # Rows to a block: their scores take half of a small first cache.
 _BLOCK = 1 << 12
@@ -28,7 +29,9 @@ _LANES = 64
 # Lists are kept sorted by insertion; for longer ones, NumPy's partition is the faster.
 _LONGEST = 1000
 
-_NOTHING = np.empty(0, np.float32)
+_NOTHING, _NO_KEYS = np.empty(0, np.float32), np.empty(0, np.int64)
+# Below it there is no finite score.
+_LOWEST = np.finfo(np.float32).min
 
 
 class Blocks(NamedTuple):
@@ -73,6 +76,11 @@ class AcceleratedScorer(TableScorer):
             starts[column] = column_starts[column] + np.searchsorted(table.column(column)[0], bounds)
         return Blocks(length, starts, (rows & (length - 1)).astype(np.uint16), values)
 
+    @cached_property
+    def _tie_keys(self) -> NDArray[np.int64]:
+        """What decides between equal scores: larger first."""
+        return _NO_KEYS if self.popularity is None else tie_keys(self.popularity)
+
     def best(
         self,
         vector: Vector,
@@ -97,6 +105,7 @@ class AcceleratedScorer(TableScorer):
             *self.blocks,
             _NOTHING if self.bias is None else self.bias,
             np.float32(vector.base),
+            self._tie_keys,
             left_out,
             self.table.n_rows,
             best,
@@ -106,8 +115,13 @@ class AcceleratedScorer(TableScorer):
 
 
 @njit(cache=True, nogil=True)
+def _has_larger_key(keys, row, other):  # type: ignore[no-untyped-def]
+    return len(keys) > 0 and keys[row] > keys[other]
+
+
+@njit(cache=True, nogil=True)
 def _best_rows(  # type: ignore[no-untyped-def]
-    columns, values, length, starts, rows, stored, bias, base, excluded, n_rows, best, best_scores
+    columns, values, length, starts, rows, stored, bias, base, keys, excluded, n_rows, best, best_scores
 ):
     """Write the rows of the best scores, best first, and their scores; return how many.
 
@@ -121,6 +135,9 @@ def _best_rows(  # type: ignore[no-untyped-def]
         Added to the scores, if there is one.
     base : float32
         Added to all scores, unless it is 0.
+    keys : (n_rows,) or (0,) int64
+        Of equal scores, the row of the larger key comes first, then the lower row; the latter alone if there
+        are no keys.
     excluded : (m,) intp
         Rows to leave out, rising.
     n_rows : int
@@ -129,7 +146,7 @@ def _best_rows(  # type: ignore[no-untyped-def]
     """
     block = np.empty(length, np.float32)
     n_found, next_excluded = 0, 0
-    threshold = np.float32(-np.inf)
+    threshold, full = np.float32(_LOWEST), False
     if len(best) == 0:
         return 0
     for number in range(starts.shape[1] - 1):
@@ -154,21 +171,31 @@ def _best_rows(  # type: ignore[no-untyped-def]
             lanes = block[lane : lane + _LANES]
             above = np.int32(0)
             for place in range(_LANES):
-                above |= np.int32(lanes[place] > threshold)
+                above |= np.int32(lanes[place] >= threshold)
             if above == 0:
                 continue
             lane_end = min(lane + _LANES, end - begin)
-            # Rows rise, so that one that only equals another comes after it.
+            # Rows rise, so that one that equals another in score and key comes after it.
             for row in range(lane, lane_end):
                 score = block[row]
-                if not score > threshold:
+                if not score >= threshold:
+                    continue
+                if full and score == threshold and not _has_larger_key(keys, begin + row, best[n_found - 1]):
                     continue
                 place = min(n_found, len(best) - 1)
                 while place > 0 and best_scores[place - 1] < score:
                     best[place], best_scores[place] = best[place - 1], best_scores[place - 1]
                     place -= 1
+                while (
+                    place > 0
+                    and best_scores[place - 1] == score
+                    and _has_larger_key(keys, begin + row, best[place - 1])
+                ):
+                    best[place] = best[place - 1]
+                    best_scores[place] = score
+                    place -= 1
                 best[place], best_scores[place] = begin + row, score
                 n_found = min(n_found + 1, len(best))
                 if n_found == len(best):
-                    threshold = best_scores[n_found - 1]
+                    threshold, full = best_scores[n_found - 1], True
     return n_found

@@ -126,10 +126,17 @@ def degree_weighted_sum(
     .. [1] X. He et al., "LightGCN: Simplifying and Powering Graph Convolution Network for
        Recommendation", SIGIR 2020.
     """
-    shares = np.maximum(data.popularity[rows], 1.0) ** -item_power * len(rows) ** -length_power
+    shares = item_shares(data.popularity[rows], item_power) * len(rows) ** -length_power
     if weights is not None:
         shares = shares * weights
     return Person(_scaled(items.weighted_sum(rows, shares), norm), 0.0)
+
+
+def item_shares(popularity: NDArray[Any], item_power: float) -> NDArray[np.float64]:
+    """Return how much items count in `degree_weighted_sum`, by their popularity."""
+    # In float64 whatever the type: some NumPy versions would make float16 of bytes.
+    shares: NDArray[np.float64] = np.maximum(popularity.astype(np.float64), 1.0) ** -item_power
+    return shares
 
 
 def ratings(

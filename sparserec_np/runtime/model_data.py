@@ -117,6 +117,11 @@ class ModelData:
         return self.items.nnz + (self.users.nnz if self.users is not None else 0)
 
     @property
+    def has_bias(self) -> bool:
+        """Whether scores are more than dot products, so that those of a user without entries differ."""
+        return self.item_bias is not None or self.user_bias is not None or self.offset != 0
+
+    @property
     def density(self) -> float:
         """Share of the positions of both tables that are stored."""
         return self.nnz / max((self.n_users + self.n_items) * self.dim, 1)

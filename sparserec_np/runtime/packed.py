@@ -109,6 +109,11 @@ class PackedTable(TableData):
         self._columns = {}
         return whole
 
+    @property
+    def used_columns(self) -> NDArray[np.bool_]:
+        """Which columns hold a stored entry; the lengths of the lists tell, where those are the columns."""
+        return super().used_columns if self._given == "by_row" else self._lists.lengths > 0
+
     def column(self, column: int) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Rows, rising, and values of one column."""
         if self._given == "by_row" or "by_column" in self.__dict__:

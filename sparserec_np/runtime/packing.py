@@ -92,6 +92,8 @@ class PackedLists:
     ----------
     n_lists, total : int
         Number of lists, and of their numbers together.
+    lengths : ndarray of int, shape (n_lists,)
+        Numbers in each list.
 
     Raises
     ------
@@ -116,7 +118,7 @@ class PackedLists:
                 f"{name}.starts is {starts.dtype} of length {len(starts)}; "
                 f"expected unsigned integers of length {n_blocks + 1}"
             )
-        self._name, self._lengths, self._gaps, self._starts = name, lengths, gaps, starts
+        self._name, self.lengths, self._gaps, self._starts = name, lengths, gaps, starts
         self._lists_per_block, self._bound, self._dtype = lists_per_block, bound, dtype
         self.n_lists = len(lengths)
         #: The entry at which each block begins.
@@ -134,14 +136,14 @@ class PackedLists:
             )
         lists = slice(block * self._lists_per_block, (block + 1) * self._lists_per_block)
         indptr, numbers = unpack(
-            self._name, self._lengths[lists], self._gaps[begin:end], self._bound, self._dtype
+            self._name, self.lengths[lists], self._gaps[begin:end], self._bound, self._dtype
         )
         own = slice(int(indptr[place]), int(indptr[place + 1]))
         return int(self._entries[block]) + own.start, numbers[own]
 
     def all(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """Unpack all lists, as a CSR pattern."""
-        found = unpack(self._name, self._lengths, self._gaps, self._bound, self._dtype)
+        found = unpack(self._name, self.lengths, self._gaps, self._bound, self._dtype)
         self._check_starts()
         return found
 

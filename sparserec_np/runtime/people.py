@@ -94,6 +94,25 @@ class People:
                 out[place, vector.columns] = vector.values
         return out
 
+    def known(self, vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Tell which users something is known of, by their vectors; the others get what is popular.
+
+        Parameters
+        ----------
+        vectors : ndarray of float32, shape (n, dim)
+            As `dense` returns them.
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+        """
+        if self.data.users is None:
+            return np.asarray(vectors.any(axis=1), np.bool_)
+        if self.data.has_bias:
+            return np.ones(len(vectors), np.bool_)
+        used = self._items.used_columns
+        return np.asarray((vectors if used.all() else vectors[:, used]).any(axis=1), np.bool_)
+
     def of_user(self, user: Any) -> Person:
         """Look up a user, of the model or new."""
         new = self._told(user)
@@ -101,6 +120,12 @@ class People:
             return self._updated(user, new)
         self._check_users()
         return self._stored(self.data.user_ids.row(user))
+
+    def vector(self, user: Any) -> Vector | None:
+        """Look up a user's vector, also where it does not tell items apart."""
+        if self.data.users is None or self._told(user) is not None:
+            return self.of_user(user).vector
+        return self._stored_vector(self.data.user_ids.row(user))
 
     def of_users(self, users: Ids) -> list[Person]:
         """Several users; those of the model are looked up at once."""
@@ -179,7 +204,8 @@ class People:
             seen = self.data.seen.of(row)
         if self.data.users is None:
             return self.of_history(seen, None)
-        return Person(self._stored_vector(row), seen)
+        vector = self._stored_vector(row)
+        return Person(vector if self.data.has_bias or self._items.meets(vector) else None, seen)
 
     def _table_of_histories(self) -> TableData:
         """Make a user table by encoding everybody, a block at a time."""

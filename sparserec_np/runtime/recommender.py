@@ -61,7 +61,7 @@ class Recommender:
         self.item_ids: IdMap = data.item_ids
         self.info: Mapping[str, Any] = data.info
         self._accelerate = accelerate
-        self._items = scorer_type(accelerate)(data.items, data.item_bias)
+        self._items = scorer_type(accelerate)(data.items, data.item_bias, data.popularity)
         self._people = People(data, self._items)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -137,14 +137,18 @@ class Recommender:
     ) -> TopK | list[TopK]:
         """Recommend items to a user of the model, or to anyone by their history.
 
+        Of items of equal score, the more popular ones come first, then those of lower rows. Of somebody of
+        whom nothing is known, because their history is empty or none of its items has a stored entry, or
+        because their row has no entry that could tell items apart, the answer is the most popular items,
+        and the scores are their interactions in the training data. In a rating model, users without
+        entries keep their biases.
+
         Parameters
         ----------
         user : int or str, or list, tuple or array of them
             A user that the model was trained on. Several users get a list of answers.
         history : iterable of item ids
-            Instead of `user`: the items of a person whom the model need not know. Where it says nothing,
-            because it is empty or none of its items has a stored entry, the answer is the most popular
-            items, and the scores are their interactions in the training data.
+            Instead of `user`: the items of a person whom the model need not know.
         weights : iterable of float
             With `history`: how much each item counts; its rating, if the model was trained on ratings.
         k : int
@@ -228,15 +232,19 @@ class Recommender:
             scored = (self.score([item], user=user)[0] for user, item in zip(users, items, strict=True))
             return np.fromiter(scored, np.float32, len(users))
         user_rows, item_rows = self._people.rows(users), self._item_rows("items", items)
-        scores = np.empty(len(user_rows), np.float32)
+        scores, unknown = np.empty(len(user_rows), np.float32), np.empty(len(user_rows), np.bool_)
         step = max(_BLOCK_ENTRIES // self.data.dim, 1)
         for start in range(0, len(scores), step):
             block = slice(start, start + step)
             distinct, which = np.unique(user_rows[block], return_inverse=True)
-            scores[block] = self._items.paired_dots(item_rows[block], self._people.dense(distinct), which)
+            vectors = self._people.dense(distinct)
+            scores[block] = self._items.paired_dots(item_rows[block], vectors, which)
+            unknown[block] = ~self._people.known(vectors)[which]
         if self.data.item_bias is not None:
             scores += self.data.item_bias[item_rows]
-        return scores + self._people.base(user_rows)
+        scores = scores + self._people.base(user_rows)
+        scores[unknown] = self.data.popularity[item_rows[unknown]]
+        return scores
 
     @overload
     def similar_items(self, item: Id, k: int = 10) -> TopK: ...
@@ -277,7 +285,7 @@ class Recommender:
         if isinstance(user, list | tuple | np.ndarray):
             return [self.similar_users(one, k) for one in user]
         k = _checked_k(k)
-        vector = self._people.of_user(user).vector
+        vector = self._people.vector(user)
         row = self.user_ids.row(user) if user in self.user_ids else -1
         return _similar(self._people.table, self.user_ids, vector, row, k)
 
@@ -367,7 +375,7 @@ class Recommender:
         if filter_seen:
             excluded = np.concatenate([excluded, person.seen])
         if person.vector is None:
-            best, scores = best_of(self._scores(None), k, excluded, pool)
+            best, scores = best_of(self._scores(None), k, excluded, pool, self.data.popularity)
         else:
             best, scores = self._items.best(person.vector, k, excluded, pool)
         return TopK(self.item_ids.ids(best), scores)

@@ -9,7 +9,7 @@ that all of them give the same bits.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,11 +56,19 @@ class TableScorer:
         Not copied and never changed.
     bias : ndarray of float32, shape (n_rows,), optional
         Added to the scores.
+    popularity : ndarray of int or float32, shape (n_rows,), optional
+        Of equal scores, the row of the larger one comes first.
     """
 
-    def __init__(self, table: TableData, bias: NDArray[np.float32] | None = None) -> None:
+    def __init__(
+        self,
+        table: TableData,
+        bias: NDArray[np.float32] | None = None,
+        popularity: NDArray[Any] | None = None,
+    ) -> None:
         self.table = table
         self.bias = bias
+        self.popularity = popularity
 
     @cached_property
     def norms(self) -> NDArray[np.float32]:
@@ -78,6 +86,20 @@ class TableScorer:
             block = self.dense(np.arange(start, min(start + step, self.table.n_rows))).astype(np.float64)
             gram += block.T @ block
         return gram
+
+    @cached_property
+    def used_columns(self) -> NDArray[np.bool_]:
+        """Which columns hold an entry of some row, shape (dim,)."""
+        return self.table.used_columns
+
+    @cached_property
+    def _all_used(self) -> bool:
+        return bool(self.used_columns.all())
+
+    def meets(self, vector: Vector) -> bool:
+        """Whether a vector has an entry in a column that some row has an entry in, so that scores differ."""
+        values = vector.values if self._all_used else vector.values[self.used_columns[vector.columns]]
+        return bool(values.any())
 
     def row(self, row: int) -> Vector:
         """Return one row."""
@@ -121,7 +143,7 @@ class TableScorer:
         candidates: NDArray[np.integer] | None = None,
     ) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
         """Find the rows of the k best scores; as `sparserec_np.runtime.topk.best_of`."""
-        return best_of(self.scores(vector), k, excluded, candidates)
+        return best_of(self.scores(vector), k, excluded, candidates, self.popularity)
 
     def most_similar(
         self, vector: Vector, k: int, own: int = -1
@@ -134,7 +156,8 @@ class TableScorer:
         lengths = self.norms * length
         cosines = np.full(len(lengths), -np.inf, np.float32)
         np.divide(self.dots(vector), lengths, out=cosines, where=lengths > 0)
-        return best_of(cosines, k, np.array([own] if own >= 0 else [], np.int64))
+        nothing = np.array([own] if own >= 0 else [], np.int64)
+        return best_of(cosines, k, nothing, popularity=self.popularity)
 
     def paired_dots(
         self, rows: NDArray[np.integer], vectors: NDArray[np.float32], which: NDArray[np.integer]

@@ -148,6 +148,15 @@ class TableData:
         """Values, row by row."""
         return self.by_row.values
 
+    @property
+    def used_columns(self) -> NDArray[np.bool_]:
+        """Which columns hold a stored entry, shape (dim,)."""
+        if "by_column" in self.__dict__:
+            return np.diff(self.by_column.indptr) > 0
+        used = np.zeros(self.dim, np.bool_)
+        used[self.by_row.indices] = True
+        return used
+
     def column(self, column: int) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Rows, rising, and values of one column; views where they can be."""
         starts, rows, values = self.by_column

@@ -9,13 +9,16 @@ from scipy import sparse
 from sparserec_np.kernels.ranking import LANES, rank_rows, spread_rows, sum_histories
 
 
-def best_by_sorting(candidates, k):
-    """The definition: best first, ties to the lower position, NaN is no candidate."""
-    qualified = np.flatnonzero(~np.isnan(candidates))
-    return qualified[np.argsort(-candidates[qualified], kind="stable")][:k]
+def best_by_sorting(candidates, k, keys=None):
+    """The definition: best first, ties to the larger key, then the lower position; NaN is no candidate."""
+    keys = np.zeros(len(candidates)) if keys is None else keys
+    order = np.lexsort((np.arange(len(candidates)), -keys, -candidates))
+    return order[~np.isnan(candidates[order])][:k]
 
 
-def ranked(people, items, k, *, bias=None, bounds=None, base=None, exclude=None, order=None, floors=None):
+def ranked(
+    people, items, k, *, bias=None, keys=None, bounds=None, base=None, exclude=None, order=None, floors=None
+):
     """Call the kernel with arrays of the right types; ``items`` is CSR."""
     n, n_items = len(people), items.shape[0]
     people = np.asarray(people, np.float32)
@@ -38,6 +41,7 @@ def ranked(people, items, k, *, bias=None, bounds=None, base=None, exclude=None,
         items.indices.astype(np.int32),
         items.data.astype(np.float32),
         np.zeros(n_items, np.float32) if bias is None else bias,
+        np.zeros(n_items, np.int64) if keys is None else keys,
         np.full(n_items, np.inf) if bounds is None else bounds,
         ids,
         scores,
@@ -54,11 +58,13 @@ def ranked(people, items, k, *, bias=None, bounds=None, base=None, exclude=None,
         elements=st.sampled_from([np.nan, -np.inf, -1.5, 0.0, 1.0, 2.0, np.inf]),
     ),
     k=st.integers(1, 70),
+    n_keys=st.integers(1, 4),
 )
-def test_top_k_is_what_sorting_gives(candidates, k):
+def test_top_k_is_what_sorting_gives(candidates, k, n_keys):
     nothing = sparse.csr_array((len(candidates), 1), dtype=np.float32)
-    ids, scores, counts = ranked(np.zeros((1, 1)), nothing, k, bias=candidates)
-    expected = best_by_sorting(candidates, k)
+    keys = np.random.default_rng(k).integers(0, n_keys, len(candidates))
+    ids, scores, counts = ranked(np.zeros((1, 1)), nothing, k, bias=candidates, keys=keys)
+    expected = best_by_sorting(candidates, k, keys)
     assert counts[0] == len(expected)
     np.testing.assert_array_equal(ids[0, : counts[0]], expected)
     np.testing.assert_array_equal(scores[0, : counts[0]], candidates[expected])

@@ -63,9 +63,10 @@ def column_sums(items, vector):
     return scores
 
 
-def ranked(scores, allowed, k):
-    """The k best of the allowed rows by a full sort; of equal scores, the lower row first."""
-    return sorted(allowed, key=lambda row: (-scores[row], row))[:k]
+def ranked(scores, allowed, k, popularity=None):
+    """The k best of the allowed rows by a full sort; of equal scores the more popular, then the lower row."""
+    keys = np.zeros(len(scores)) if popularity is None else popularity
+    return sorted(allowed, key=lambda row: (-scores[row], -float(keys[row]), row))[:k]
 
 
 def assert_same(one, other):
