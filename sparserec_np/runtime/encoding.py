@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparserec_np.errors import ModelFormatError, SettingError
+from sparserec_np.runtime.regression import narrowed, occurring, solve, sums, with_column
 
 if TYPE_CHECKING:
     from sparserec_np.runtime.model_data import ModelData
@@ -80,13 +81,18 @@ def ridge(
     .. [1] Y. Hu, Y. Koren, C. Volinsky, "Collaborative Filtering for Implicit Feedback Datasets",
        ICDM 2008.
     """
-    vectors = items.dense(rows).astype(np.float64)
-    weighted = vectors if weights is None else vectors * weights[:, None]
-    pull = regularization * _mean_square(items)
+    pull = regularization * items.gram.mean_square
     if pull == 0.0:
         return _nobody(items)
-    system = weighted.T @ vectors + alpha * items.gram + pull * np.eye(items.table.dim)
-    return Person(_scaled(np.linalg.solve(system, weighted.sum(axis=0)), norm), 0.0)
+    dim, found = items.table.dim, items.entries(rows)
+    columns = items.gram.columns if alpha else occurring(found)
+    found = narrowed(found, columns, dim)
+    shares = found.values.astype(np.float64) if weights is None else weights[found.majors] * found.values
+    right = sums(found.indices, shares, len(columns))
+    pulls = np.full(len(columns), pull)
+    vector = np.zeros(dim)
+    vector[columns] = solve(found, weights, right, pulls, alpha, items.gram)
+    return Person(_scaled(vector, norm), 0.0)
 
 
 def degree_weighted_sum(
@@ -179,13 +185,17 @@ def ratings(
     targets = weights - data.offset
     if data.item_bias is not None:
         targets = targets - data.item_bias[rows]
-    mean_square = _mean_square(items)
-    pulls = np.full(items.table.dim + 1, regularization * (mean_square or 1.0))
+    dim, found = items.table.dim, items.entries(rows)
+    columns = occurring(found)
+    pulls = np.full(len(columns) + 1, regularization * (items.gram.mean_square or 1.0))
     pulls[-1] = regularization
-    with_bias = float(data.user_bias is not None)
-    design = np.column_stack([items.dense(rows), np.full(len(rows), with_bias)]).astype(np.float64)
-    solution = np.linalg.solve(design.T @ design + np.diag(pulls), design.T @ targets)
-    return Person(solution[:-1].astype(np.float32), float(solution[-1]))
+    # The bias is one more column, in which every row has a 1.
+    design = with_column(narrowed(found, columns, dim), len(columns), float(data.user_bias is not None))
+    right = sums(design.indices, design.values * targets[design.majors], len(pulls))
+    solution = solve(design, None, right, pulls)
+    vector = np.zeros(dim, np.float32)
+    vector[columns] = solution[:-1]
+    return Person(vector, float(solution[-1]))
 
 
 Encoder = Callable[..., Person]
@@ -248,10 +258,6 @@ def encode(
     Person
     """
     return ENCODERS[data.encoder](items, data, rows, weights, **data.encoder_settings)
-
-
-def _mean_square(items: TableScorer) -> float:
-    return float(np.trace(items.gram)) / max(items.table.n_rows, 1)
 
 
 def _nobody(items: TableScorer) -> Person:

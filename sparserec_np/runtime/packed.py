@@ -134,24 +134,27 @@ class PackedTable(TableData):
             start, columns = self._lists.list(row)
             return columns, self._values.of(slice(start, start + len(columns)), row)
 
-    def dense(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Copy some rows into a dense array, shape (len(rows), dim).
+    def entries(self, rows: NDArray[np.integer]) -> Compressed:
+        """Copy the stored entries of some rows, in the order given.
 
         From columns, the first call looks for the rows among all entries, which is sooner done than
         sorting them all by row; from the second call on that pays.
         """
         if self._given == "by_row" or "by_row" in self.__dict__ or self._sought:
-            return super().dense(rows)
+            return super().entries(rows)
         self._sought = True
         starts, all_rows, values = self.by_column
         distinct, place = np.unique(rows, return_inverse=True)
         wanted = np.full(self.n_rows, -1, np.int32)
         wanted[distinct] = np.arange(len(distinct))
         which = wanted[all_rows]
-        entries = np.flatnonzero(which >= 0)
-        block = np.zeros((len(distinct), self.dim), np.float32)
-        block[which[entries], np.searchsorted(starts, entries, side="right") - 1] = values[entries]
-        return block[place.ravel()]
+        found = np.flatnonzero(which >= 0)
+        # Columns rise from one entry to the next, and a stable sort leaves them so within each row.
+        found = found[np.argsort(which[found], kind="stable")]
+        indptr = np.zeros(len(distinct) + 1, np.intp)
+        np.cumsum(np.bincount(which[found], minlength=len(distinct)), out=indptr[1:])
+        columns = np.searchsorted(starts, found, side="right") - 1
+        return Compressed(indptr, columns, values[found]).taken(place.ravel())
 
     def check(self, name: str) -> None:
         """Unpack the whole table, which checks it."""

@@ -24,8 +24,8 @@ Rows = NDArray[np.int64]
 # With vectors of so large numbers no score overflows, as large as those of the table may be.
 _SAFE = 1e20
 
-# Users encoded at a time where a table is made of them.
-_BLOCK = 1024
+# Numbers of the users that are encoded at a time where a table is made of them.
+_BLOCK_NUMBERS = 1 << 20
 
 NO_ROWS: Rows = np.empty(0, np.int64)
 
@@ -210,8 +210,9 @@ class People:
     def _table_of_histories(self) -> TableData:
         """Make a user table by encoding everybody, a block at a time."""
         lengths, columns, values = [], [], []
-        for start in range(0, self.data.n_users, _BLOCK):
-            block = self.dense(np.arange(start, min(start + _BLOCK, self.data.n_users)))
+        step = max(_BLOCK_NUMBERS // self.data.dim, 1)
+        for start in range(0, self.data.n_users, step):
+            block = self.dense(np.arange(start, min(start + step, self.data.n_users)))
             rows, found = np.nonzero(block)
             lengths.append(np.bincount(rows, minlength=len(block)))
             columns.append(found)

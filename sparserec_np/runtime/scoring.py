@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparserec_np.errors import MissingPackageError
+from sparserec_np.runtime.regression import Gram
+from sparserec_np.runtime.table_data import Compressed
 from sparserec_np.runtime.topk import best_of
 
 if TYPE_CHECKING:
     from sparserec_np.runtime.table_data import TableData
-
-# Entries of the largest dense block that a computation in blocks holds at once.
-_BLOCK_ENTRIES = 1 << 19
 
 
 class Vector(NamedTuple):
@@ -78,14 +77,9 @@ class TableScorer:
         return np.sqrt(sums).astype(np.float32)
 
     @cached_property
-    def gram(self) -> NDArray[np.float64]:
-        """Sum of the outer products of all rows with themselves, shape (dim, dim)."""
-        gram = np.zeros((self.table.dim, self.table.dim))
-        step = max(_BLOCK_ENTRIES // self.table.dim, 1)
-        for start in range(0, self.table.n_rows, step):
-            block = self.dense(np.arange(start, min(start + step, self.table.n_rows))).astype(np.float64)
-            gram += block.T @ block
-        return gram
+    def gram(self) -> Gram:
+        """Sum of the outer products of all rows with themselves."""
+        return Gram(self.table)
 
     @cached_property
     def used_columns(self) -> NDArray[np.bool_]:
@@ -109,13 +103,16 @@ class TableScorer:
         """Copy some rows into a dense array, shape (len(rows), dim)."""
         return self.table.dense(rows)
 
+    def entries(self, rows: NDArray[np.integer]) -> Compressed:
+        """Copy the stored entries of some rows, in the order given."""
+        return self.table.entries(rows)
+
     def weighted_sum(self, rows: NDArray[np.integer], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sum rows, each times its weight, one after the other in float64, shape (dim,)."""
-        block = self.dense(rows)
         # Only these rows are unpacked; bincount adds in the order given, as the kernel for many users does.
-        which, columns = np.nonzero(block)
-        products = weights[which] * block[which, columns]
-        return np.asarray(np.bincount(columns, products, self.table.dim), np.float64)
+        found = self.entries(rows)
+        products = weights[found.majors] * found.values
+        return np.asarray(np.bincount(found.indices.astype(np.intp), products, self.table.dim), np.float64)
 
     def dots(self, vector: Vector) -> NDArray[np.float32]:
         """Dot products of a sparse vector with every row, shape (n_rows,)."""

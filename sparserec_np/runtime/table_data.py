@@ -43,6 +43,15 @@ class Compressed(NamedTuple):
         starts = self.indptr.astype(np.intp)
         return np.repeat(np.arange(len(starts) - 1), starts[1:] - starts[:-1])
 
+    def taken(self, rows: NDArray[np.integer]) -> Compressed:
+        """Copy some rows, in the order given."""
+        starts = self.indptr[rows].astype(np.intp)
+        lengths = self.indptr[rows + 1].astype(np.intp) - starts
+        indptr = np.zeros(len(lengths) + 1, np.intp)
+        np.cumsum(lengths, out=indptr[1:])
+        entries = np.repeat(starts - indptr[:-1], lengths) + np.arange(indptr[-1])
+        return Compressed(indptr, self.indices[entries], self.values[entries])
+
 
 class TableData:
     """A sparse embedding table: what is stored of it, by row (CSR) and by column (CSC).
@@ -170,14 +179,14 @@ class TableData:
 
     def dense(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
         """Copy some rows into a dense array, shape (len(rows), dim)."""
-        indptr, indices, values = self.by_row
-        starts = indptr[rows].astype(np.intp)
-        lengths = indptr[rows + 1].astype(np.intp) - starts
+        found = self.entries(rows)
         block = np.zeros((len(rows), self.dim), np.float32)
-        before = np.cumsum(lengths) - lengths
-        entries = np.repeat(starts - before, lengths) + np.arange(lengths.sum())
-        block[np.repeat(np.arange(len(rows)), lengths), indices[entries]] = values[entries]
+        block[found.majors, found.indices] = found.values
         return block
+
+    def entries(self, rows: NDArray[np.integer]) -> Compressed:
+        """Copy the stored entries of some rows, in the order given."""
+        return self.by_row.taken(rows)
 
     def check_dim(self, name: str) -> None:
         """Check the width; `name` begins the message."""

@@ -186,9 +186,9 @@ def test_similar_is_the_cosine(ids, entity):
 
 def test_gram_in_blocks(monkeypatch):
     model = random_model()
-    monkeypatch.setattr("sparserec_np.runtime.scoring._BLOCK_ENTRIES", 56)
+    monkeypatch.setattr("sparserec_np.runtime.regression._BLOCK", 56)
     table = densify(model.items).astype(np.float64)
-    np.testing.assert_allclose(Recommender(model)._items.gram, table.T @ table, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(Recommender(model)._items.gram.dense, table.T @ table, rtol=1e-6, atol=1e-9)
 
 
 def test_unknown_ids_name_the_closest():
