@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -172,3 +173,39 @@ def test_the_package_runs_as_a_module():
     result = subprocess.run([*command, "fitt"], capture_output=True, text=True)
     assert result.returncode == 2
     assert "Usage: sparserec-np [OPTIONS]" in result.stderr
+
+
+@pytest.mark.slow
+def test_an_uninstall_leaves_machine_code_and_nothing_else(dist, tmp_path):
+    """As `docs/installation.md` says: pip removes what it installed, and numba's files came later."""
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    [python] = [*tmp_path.glob("venv/bin/python"), *tmp_path.glob("venv/Scripts/python.exe")]
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site_packages = Path(subprocess.check_output([python, "-c", where], text=True).strip())
+    # The dependencies are those of this environment.
+    (site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    before = files_below(tmp_path / "venv")
+
+    [wheel] = dist.glob("*.whl")
+    pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "--no-index", "--no-deps", "--force-reinstall", str(wheel)], check=True)
+    (tmp_path / "data.csv").write_text("user,item\nann,Alien\nann,Heat\nbob,Heat\n")
+    program = "from sparserec_np import Interactions as I; import sparserec_np as p; I.from_csv('data.csv')"
+    elsewhere = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "caches")}
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"} | elsewhere
+    command = [python, "-c", f"{program}; print(p.__file__)"]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert Path(result.stdout.strip()).is_relative_to(site_packages), result.stderr
+    subprocess.run([*pip, "uninstall", "--yes", "sparserec-np"], check=True)
+
+    left = files_below(tmp_path / "venv") - before
+    assert left
+    for name in left:
+        assert re.search(r"/sparserec_np/(\w+/)*__pycache__/[^/]+\.kernel$", f"/{name}"), name
+    assert not (tmp_path / "caches").exists()
+
+
+def files_below(folder):
+    """Return the files that matter here, but not what Python and pip compile of themselves."""
+    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return {name for name in found if not name.endswith(".pyc") or "sparserec_np" in name}
