@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import shlex
 import tempfile
 import time
@@ -16,7 +15,7 @@ import click
 from sparserec_np.errors import SettingError
 
 from . import main
-from .output import duration, examples, table
+from .output import duration, examples, show_json, table
 from .progress import Bar
 
 # numba compiles for the types of numbers. Files of interactions differ in the bytes that the number of a
@@ -67,7 +66,7 @@ def command(as_json: bool) -> None:
         "seconds": time.perf_counter() - started,
     }
     if as_json:
-        click.echo(json.dumps(report))
+        show_json(report)
         return
     rows = [
         ("compiled", f"{report['compiled']:,}"),
