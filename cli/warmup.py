@@ -53,7 +53,7 @@ def command(as_json: bool) -> None:
             for step in commands:
                 _run([argument.format(folder=folder) for argument in shlex.split(step)])
                 bar.advance(1)
-            _accelerate(folder / "text.csv")
+            _without_commands(folder / "text.csv")
     tally = cache.tally
     if tally.not_kept:
         raise SettingError(
@@ -129,10 +129,12 @@ def _run(arguments: list[str]) -> None:
         raise click.exceptions.Exit(code)
 
 
-def _accelerate(data: Path) -> None:
-    """Answer by the kernel of the runtime, which no command uses."""
+def _without_commands(data: Path) -> None:
+    """Run the kernels that a small file or the command line does not come to."""
     from sparserec_np import Interactions, Recommender, SparseGraph
+    from sparserec_np.shuffling import RandomOrder
 
+    RandomOrder(100, 0)[:]  # the examples of an epoch, where they are many millions
     model = SparseGraph(epochs=1).fit(Interactions.from_csv(data))
     Recommender(model.recommender.data, accelerate=True).recommend(history=["i1", "i2"], k=3)
 
