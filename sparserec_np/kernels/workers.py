@@ -18,6 +18,9 @@ from threading import Barrier, Thread
 from types import TracebackType
 from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 from sparserec_np.errors import SettingError
 
 # More threads than this help on no machine with fewer cores, and each takes memory.
@@ -126,6 +129,22 @@ class Workers:
         for outcome in outcomes:
             if outcome is not None:
                 raise outcome
+
+    def run_by_work(self, kernel: Callable[..., Any], work: npt.NDArray[Any], *args: Any) -> None:
+        """Call ``kernel(start, stop, *args)`` so that the parts cover ``range(len(work))``, as `run` does.
+
+        Parameters
+        ----------
+        kernel : callable
+            Compiled with ``nogil=True``.
+        work : array (n,)
+            How long each element of the range takes, in any unit, not negative. Each thread gets neighbouring
+            elements that take about as long together as those of the others.
+        """
+        done = np.cumsum(work + 1.0)
+        n_parts = max(1, min(self.n_jobs, len(done)))
+        shares = np.arange(1, n_parts) / n_parts * (done[-1] if len(done) else 0.0)
+        self.run_cuts(kernel, [0, *np.searchsorted(done, shares).tolist(), len(done)], *args)
 
     def close(self) -> None:
         """End the threads."""

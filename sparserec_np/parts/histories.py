@@ -1,4 +1,4 @@
-"""Histories with the items numbered by popularity, by users and by items."""
+"""Interactions by items, and with the items numbered by popularity."""
 
 from __future__ import annotations
 
@@ -63,3 +63,11 @@ def rank_histories(
         by_item.indptr, by_item.indices, by_user.indptr, by_user.indices, lengths**-user_power
     )
     return histories, order
+
+
+def transpose(user_items: sparse.csr_array) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Give the users of each item, ascending, as CSR ``(indptr, users)``; only the pattern is looked at."""
+    flags = np.ones(user_items.nnz, dtype=np.int8)
+    pattern = sparse.csr_array((flags, user_items.indices, user_items.indptr), shape=user_items.shape)
+    by_item = sparse.csc_array(pattern)
+    return by_item.indptr, by_item.indices

@@ -138,12 +138,12 @@ class _Regressions:
     def _count_pairs(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
         """Count the co-occurrences of as many pairs of the most popular items as may be kept."""
         counts = np.empty(len(self.order), dtype=np.int64)
-        self._run(count_pairs, self._work, *self.histories[:4], counts)
+        self._workers.run_by_work(count_pairs, self._work, *self.histories[:4], counts)
         ends = np.cumsum(counts)
         n_rows = int(np.searchsorted(ends, PAIR_LIMIT, side="right"))
         indptr = np.concatenate([[0], ends[:n_rows]])
         pairs = indptr, np.empty(indptr[-1], dtype=np.int32), np.empty(indptr[-1], dtype=np.float32)
-        self._run(fill_pairs, self._work[:n_rows], *self.histories, *pairs)
+        self._workers.run_by_work(fill_pairs, self._work[:n_rows], *self.histories, *pairs)
         return pairs
 
     def on_supports(
@@ -153,7 +153,7 @@ class _Regressions:
         shape = stop - start, support
         items, cooccurrences = np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.float32)
         lengths = np.empty(shape[0], dtype=np.int64)
-        self._run(
+        self._workers.run_by_work(
             find_supports, self._work[start:stop], start, *self.histories, item_weights,
             items, cooccurrences, lengths,
         )  # fmt: skip
@@ -172,18 +172,11 @@ class _Regressions:
         indptr = np.searchsorted(weights.columns, columns)
         lengths = np.diff(indptr)
         # A system costs its square to make and its cube to solve; about as much where it is 100 wide.
-        self._run(
+        self._workers.run_by_work(
             regress_on_supports, lengths**2 * (lengths + 100), indptr, weights.items, weights.cooccurrences,
             *self.histories, *self._pairs, self._diagonal, self._penalty, out,
         )  # fmt: skip
         return out
-
-    def _run(self, kernel: Any, work: npt.NDArray[Any], *args: Any) -> None:
-        """Run a kernel over all rows, cut so that each thread has as much work; 1 is added to each row's."""
-        done = np.concatenate([[0], np.cumsum(work + 1.0)])
-        n_parts = max(1, min(self._workers.n_jobs, len(work)))
-        cuts = np.searchsorted(done, done[-1] * np.arange(1, n_parts) / n_parts)
-        self._workers.run_cuts(kernel, [0, *cuts.tolist(), len(work)], *args)
 
 
 def _no_weights() -> _Weights:

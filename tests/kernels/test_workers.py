@@ -1,6 +1,7 @@
 import itertools
 import threading
 
+import numpy as np
 import pytest
 
 from sparserec_np.errors import SettingError
@@ -28,6 +29,21 @@ def test_a_little_work_stays_with_the_caller():
     with Workers(4) as workers:
         assert collect(workers, 100) == [(0, 100, threading.get_ident())]
         assert len(collect(workers, 100, min_share=10)) == 4
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, 3, 8])
+@pytest.mark.parametrize("work", [[], [0], [5, 0], [1] * 90, [1000] + [1] * 99, [0] * 50 + [3] * 50])
+def test_parts_cover_the_range_and_share_the_work_out(n_jobs, work):
+    parts = []
+    with Workers(n_jobs) as workers:
+        workers.run_by_work(lambda start, stop: parts.append((start, stop)), np.array(work))
+    parts.sort()
+    assert len(parts) == max(1, min(n_jobs, len(work)))
+    assert (parts[0][0], parts[-1][1]) == (0, len(work))
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(parts))
+    # No part is longer than its share and an element.
+    whole, longest = sum(work) + len(work), max(work, default=0) + 1
+    assert all(sum(work[a:b]) + (b - a) <= whole / len(parts) + longest for a, b in parts)
 
 
 @pytest.mark.parametrize("n_jobs", [None, -1])
