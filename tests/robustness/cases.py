@@ -57,7 +57,7 @@ class Cases:
     """
 
     #: Seconds that a case may take before it counts as a hang.
-    time_limit = 8.0
+    time_limit = 60.0
     #: Whether a case may take no more than `MEMORY`.
     bounded = True
 
@@ -197,7 +197,7 @@ class _Process:
         self.stream = here
         self.text = b""
         self.number = None
-        self.limit = 600.0  # to get ready, kernels may have to be compiled
+        self.limit = 1800.0  # to get ready, kernels may have to be compiled
         self.last = time.monotonic()
 
     def register(self, selector):

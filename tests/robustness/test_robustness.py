@@ -20,15 +20,17 @@ def run(kind, n):
     assert report.n_cases == n
 
 
-@pytest.mark.parametrize(("kind", "n"), [("models", 150), ("states", 150), ("csv", 100), ("checkpoints", 40)])
+@pytest.mark.parametrize(
+    ("kind", "n"), [("models", 120), ("states", 100), ("folders", 50), ("csv", 80), ("checkpoints", 25)]
+)
 def test_damaged_files_give_nothing_but_the_librarys_own_errors(kind, n):
     run(kind, n)
 
 
 def test_csv_files_are_read_as_by_the_csv_module():
-    run("csv-differential", 150)
+    run("csv-differential", 120)
 
 
-@pytest.mark.parametrize(("kind", "n"), [("stops", 30), ("kills", 16), ("interrupts", 6)])
+@pytest.mark.parametrize(("kind", "n"), [("stops", 20), ("kills", 8), ("interrupts", 4)])
 def test_what_is_stopped_leaves_the_old_or_the_new(kind, n):
     run(kind, n)
