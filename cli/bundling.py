@@ -67,7 +67,7 @@ from pathlib import Path
 
 from sparserec_np.runtime import Recommender
 
-recommender = Recommender.load(Path(__file__).with_name("model.srec"))
+recommender = Recommender.load(Path(__file__).with_name("model.srec"), mmap="auto")
 history = recommender.recommend(history=[], k=3).ids  # of nobody we know: what is popular
 print("To those who like", *history, "we recommend")
 for item, score in zip(*recommender.recommend(history=history, k=5)):

@@ -52,7 +52,7 @@ def command(
     from sparserec_np import metrics
     from sparserec_np.runtime import Recommender
 
-    recommender = Recommender.load(model)
+    recommender = Recommender.load(model, mmap="auto")
     loaded = recommender.data
     if not loaded.n_users:
         raise DataError(f"{model}: the model holds no users, so there is nobody to evaluate it for")

@@ -75,7 +75,7 @@ def command(
 
     if output is not None:
         _check(output, model, force)
-    recommender = Recommender.load(model)
+    recommender = Recommender.load(model, mmap="auto")
     items = recommender.item_ids
     choice: dict[str, Any] = {
         "k": k,

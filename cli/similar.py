@@ -21,7 +21,7 @@ def command(model: Path, item: str | None, user: str | None, k: int, output_form
         raise click.UsageError("give either --item or --user")
     from sparserec_np.runtime import Recommender
 
-    recommender = Recommender.load(model)
+    recommender = Recommender.load(model, mmap="auto")
     if item is not None:
         ids, scores = recommender.similar_items(recommender.item_ids.parse(item), k)
     elif user is not None:

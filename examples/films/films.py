@@ -71,7 +71,7 @@ class Films:
             If one of them is missing or damaged, or they do not belong together.
         """
         try:
-            recommender = Recommender.load(folder / "model.srec", verify=True)
+            recommender = Recommender.load(folder / "model.srec", verify=True, mmap="auto")
             films = list(_titles(folder / "titles.tsv", recommender.item_ids))
             return cls(recommender, films)
         except OSError as error:

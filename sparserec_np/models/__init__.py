@@ -11,7 +11,7 @@ from sparserec_np.models.checkpoint import Checkpoint
 from sparserec_np.models.graph import SparseGraph
 from sparserec_np.models.mf import SparseMF
 from sparserec_np.runtime import load_model
-from sparserec_np.runtime.format import naming
+from sparserec_np.runtime.format import Mapped, naming
 
 ESTIMATORS: dict[str, type[SparseRecommender]] = {
     cls.__name__: cls for cls in (SparseBPR, SparseGraph, SparseMF)
@@ -20,8 +20,14 @@ ESTIMATORS: dict[str, type[SparseRecommender]] = {
 __all__ = ["ESTIMATORS", "Checkpoint", "SparseBPR", "SparseGraph", "SparseMF", "SparseRecommender", "load"]
 
 
-def load(path: str | os.PathLike[str]) -> SparseRecommender:
+def load(path: str | os.PathLike[str], *, mmap: Mapped = True) -> SparseRecommender:
     """Open a model file as the estimator that wrote it, fitted.
+
+    Parameters
+    ----------
+    path : path-like
+    mmap : bool or "auto"
+        Whether to map the file, or to read and check all of it; see `sparserec_np.runtime.load_model`.
 
     Raises
     ------
@@ -29,7 +35,7 @@ def load(path: str | os.PathLike[str]) -> SparseRecommender:
         If the file is damaged, foreign, names an estimator that this version does not have, or does not say
         what an estimator says of itself.
     """
-    data = load_model(path)
+    data = load_model(path, mmap=mmap)
     with naming(os.fspath(path)):
         name = data.info.get("estimator")
         if name not in ESTIMATORS:

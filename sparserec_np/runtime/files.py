@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
-from sparserec_np.errors import SettingError
+from sparserec_np.errors import SettingError, SparserecError
 
 try:
     import fcntl
@@ -30,6 +30,36 @@ Path = str | os.PathLike[str]
 _TEMPORARY = re.compile(r"\.sparserec-[0-9a-f]{16}\.tmp")
 # What some file systems, and folders that may be written but not read, say to fsync or open of a folder.
 _NO_SYNC = {errno.EINVAL, errno.EACCES, errno.EPERM, errno.EBADF, errno.ENOTSUP}
+
+
+def open_regular(path: Path, error: type[SparserecError]) -> IO[bytes]:
+    """Open a file for reading, and refuse at once what is not a regular file.
+
+    To open a named pipe would wait for somebody to write to it, and a device may have no end.
+
+    Parameters
+    ----------
+    path : path-like
+    error : type
+        What to raise for what is neither a regular file nor a folder.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(path, flags)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+        if not stat.S_ISREG(mode):
+            raise error(f"{os.fspath(path)} is not a regular file; give the path of a file to read")
+        return open(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 @contextmanager

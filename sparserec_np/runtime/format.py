@@ -14,17 +14,17 @@ from __future__ import annotations
 
 import json
 import math
-import mmap
+import mmap as memory_map
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparserec_np.errors import ModelFormatError, SettingError, shown
-from sparserec_np.runtime.files import naming_errors, written_whole
+from sparserec_np.runtime.files import naming_errors, open_regular, written_whole
 
 _DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
@@ -39,6 +39,12 @@ _DTYPES: dict[str, np.dtype[Any]] = {
 }
 _CODES = {dtype: code for code, dtype in _DTYPES.items()}
 _ALIGNMENT = 64
+
+#: Bytes of the largest file that is read rather than mapped, where that is left to its size.
+LARGE = 32 << 20
+
+Mapped = bool | Literal["auto"]
+Content = memory_map.mmap | bytes
 _METADATA = "__metadata__"
 
 # safetensors allows 100 MB. A parsed header takes some twenty times its bytes, ours are a few
@@ -110,20 +116,26 @@ def _layout(
     return arrays, text
 
 
-def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Map a file into memory and check its header.
+def read_tensors(
+    path: str | os.PathLike[str], *, mmap: Mapped = True
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Map a file into memory, or read all of it, and check its header.
 
-    No array is read or copied: the operating system brings in the pages that are used. What the arrays
-    hold is for the caller to check.
+    Of a file that is mapped no array is read or copied: the operating system brings in the pages that are
+    used. What the arrays hold is for the caller to check.
 
     Parameters
     ----------
     path : path-like
+    mmap : bool or "auto"
+        Whether to map the file. A file that is mapped must neither be truncated nor be written to while the
+        arrays are in use: where a page is gone, the system ends the process. "auto" maps a file of more than
+        `LARGE` bytes, and reads a smaller one.
 
     Returns
     -------
     tensors : dict of str to ndarray
-        Read-only views of the file.
+        Read-only views of the file, or of what was read.
     metadata : dict of str to str
 
     Raises
@@ -133,14 +145,16 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]],
     OSError
         If the file cannot be read.
     """
-    with naming_errors(path), open(path, "rb") as file:
+    with naming_errors(path), open_regular(path, ModelFormatError) as file:
         size = os.fstat(file.fileno()).st_size
-        if size < 8:
-            raise ModelFormatError(
-                f"{path}: the file holds {size} bytes; expected a header length of 8 first"
-            )
-        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        if size >= 8 and is_mapped(mmap, size):
+            content: Content = memory_map.mmap(file.fileno(), size, access=memory_map.ACCESS_READ)
+        else:
+            content = file.read(size)
+            size = len(content)
     with naming(str(path)):
+        if size < 8:
+            raise ModelFormatError(f"the file holds {size} bytes; expected a header length of 8 first")
         header = _read_header(content, size)
         metadata = _checked_metadata(header.pop(_METADATA, {}))
         start = 8 + int.from_bytes(content[:8], "little")
@@ -151,6 +165,11 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]],
             for name, (dtype, shape, begin, _) in places.items()
         }
     return tensors, metadata
+
+
+def is_mapped(mmap: Mapped, size: int) -> bool:
+    """Whether a file of so many bytes is mapped, rather than read."""
+    return size > LARGE if mmap == "auto" else bool(mmap)
 
 
 def parse_json(text: str | bytes, field: str) -> Any:
@@ -202,7 +221,7 @@ def naming(path: str) -> Iterator[None]:
         raise ModelFormatError(f"{path}: {error}") from None
 
 
-def _read_header(content: mmap.mmap, size: int) -> dict[str, Any]:
+def _read_header(content: Content, size: int) -> dict[str, Any]:
     length = int.from_bytes(content[:8], "little")
     limit = min(size - 8, _MAX_HEADER)
     if not 2 <= length <= limit:
@@ -265,7 +284,7 @@ def _check_cover(places: Mapping[str, tuple[np.dtype[Any], list[int], int, int]]
         )
 
 
-def _view(content: mmap.mmap, name: str, dtype: np.dtype[Any], shape: list[int], offset: int) -> NDArray[Any]:
+def _view(content: Content, name: str, dtype: np.dtype[Any], shape: list[int], offset: int) -> NDArray[Any]:
     count = math.prod(shape)
     # frombuffer takes no empty buffer, nor an offset at its end.
     flat = np.frombuffer(content, dtype, count, offset) if count else np.empty(0, dtype)

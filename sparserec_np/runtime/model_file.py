@@ -55,7 +55,7 @@ from numpy.typing import NDArray
 
 from sparserec_np.errors import ModelFormatError, shown
 from sparserec_np.runtime.contents import Contents
-from sparserec_np.runtime.format import naming, read_tensors, write_tensors
+from sparserec_np.runtime.format import Mapped, is_mapped, naming, read_tensors, write_tensors
 from sparserec_np.runtime.ids import smallest_integers
 from sparserec_np.runtime.metadata import FORMAT, FORMAT_VERSION, read_metadata, write_metadata
 from sparserec_np.runtime.model_data import ModelData
@@ -138,17 +138,23 @@ def save_model(path: str | os.PathLike[str], data: ModelData, precision: str = "
     write_tensors(path, tensors, write_metadata(described | _counts(data)))
 
 
-def load_model(path: str | os.PathLike[str], *, verify: bool = False) -> ModelData:
-    """Map a model file into memory.
+def load_model(path: str | os.PathLike[str], *, verify: bool = False, mmap: Mapped = True) -> ModelData:
+    """Map a model file into memory, or read it.
 
-    Tables, ids and seen items are unpacked and checked when they are used; a damaged one then gives
-    `ModelFormatError`, from whatever method needed it.
+    Of a file that is mapped, tables, ids and seen items are unpacked and checked when they are used; a
+    damaged one then gives `ModelFormatError`, from whatever method needed it. A file that is read is checked
+    at once.
 
     Parameters
     ----------
     path : path-like
     verify : bool
         Whether to look at all of the file now, so that later nothing is found to be wrong.
+    mmap : bool or "auto"
+        Whether to map the file. To replace it by renaming another file, as `save_model` does, is safe then.
+        But where it is truncated or written to in place, the system may end the process. False reads the
+        whole file and checks it, after which the file does not matter any more. "auto" reads a file of up
+        to 32 MiB, and maps a larger one.
 
     Returns
     -------
@@ -162,10 +168,10 @@ def load_model(path: str | os.PathLike[str], *, verify: bool = False) -> ModelDa
     OSError
         If the file cannot be read.
     """
-    tensors, metadata = read_tensors(path)
+    tensors, metadata = read_tensors(path, mmap=mmap)
     with naming(str(path)):
         data = _build(tensors, metadata, str(path))
-    if verify:
+    if verify or not is_mapped(mmap, sum(array.nbytes for array in tensors.values())):
         data.check()
     return data
 

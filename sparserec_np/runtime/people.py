@@ -168,30 +168,44 @@ class People:
         with self._lock:
             self._new = new
 
-    def save_state(self, path: str | os.PathLike[str]) -> None:
-        """Write what was told; see `Recommender.save_state`."""
+    def histories(self) -> dict[Id, dict[Id, float]]:
+        """Return what was told of everybody, by people's own ids: weights by item."""
         item_ids = self.data.item_ids
-        write_state(
-            path,
-            {
-                user: {item_ids[row]: weight for row, weight in told.items()}
-                for user, told in self.news().items()
-            },
-        )
+        return {
+            user: {item_ids[row]: weight for row, weight in told.items()}
+            for user, told in self.news().items()
+        }
 
-    def load_state(self, path: str | os.PathLike[str]) -> None:
-        """Take up what was told before; see `Recommender.load_state`."""
+    def take_up(self, histories: Mapping[Id, Mapping[Id, float]]) -> None:
+        """Take what `histories` returned, perhaps of another model, for all that was told.
+
+        Items that this model does not know are passed over.
+
+        Raises
+        ------
+        SettingError
+            If a user's id or a weight is none that this model takes.
+        """
         new: dict[Id, dict[int, float]] = {}
-        for user, history in read_state(path).items():
-            try:
-                self._check_kind(user, new)
-                self._checked_weights(history.values(), len(history))
-            except SettingError as error:
-                raise ModelFormatError(f"{path}: {error}") from None
+        for user, history in histories.items():
+            self._check_kind(user, new)
+            self._checked_weights(history.values(), len(history))
             known = {item: weight for item, weight in history.items() if item in self.data.item_ids}
             rows = self.data.item_ids.rows(list(known)).tolist()
             new[user] = dict(zip(rows, known.values(), strict=True))
         self.replace_news(new)
+
+    def save_state(self, path: str | os.PathLike[str]) -> None:
+        """Write what was told; see `Recommender.save_state`."""
+        write_state(path, self.histories())
+
+    def load_state(self, path: str | os.PathLike[str]) -> None:
+        """Take up what was told before; see `Recommender.load_state`."""
+        histories = read_state(path)
+        try:
+            self.take_up(histories)
+        except SettingError as error:
+            raise ModelFormatError(f"{path}: {error}") from None
 
     def _check_users(self) -> None:
         """Refuse where there are none: that says more than that one of them is unknown."""

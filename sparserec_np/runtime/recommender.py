@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
 from numbers import Integral
-from typing import Any, overload
+from typing import Any, TypeVar, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparserec_np.errors import SettingError
 from sparserec_np.runtime.bounds import first_outside
+from sparserec_np.runtime.format import Mapped
 from sparserec_np.runtime.ids import Id, IdMap, Ids
 from sparserec_np.runtime.model_data import ModelData
 from sparserec_np.runtime.model_file import load_model
@@ -19,18 +22,32 @@ from sparserec_np.runtime.people import NO_ROWS, People, Person, Rows
 from sparserec_np.runtime.scoring import NO_VECTOR, TableScorer, Vector, scorer_type
 from sparserec_np.runtime.topk import TopK, best_of
 
+Method = TypeVar("Method", bound=Callable[..., Any])
 Batch = list[Any] | tuple[Any, ...] | NDArray[Any]
+
+# Attributes that a recommender keeps when its model is replaced.
+_OWN = ("_accelerate", "_source", "_reloading", "_telling")
 
 # Entries of the dense user rows that `predict` holds at once.
 _BLOCK_ENTRIES = 1 << 19
+
+
+def _by_one_model(method: Method) -> Method:
+    """Let a method have the same model from beginning to end, while another thread reloads."""
+
+    @wraps(method)
+    def by_one_model(self: Recommender, *arguments: Any, **keywords: Any) -> Any:
+        return method(self._now(), *arguments, **keywords)
+
+    return cast(Method, by_one_model)
 
 
 class Recommender:
     """Answers from a trained model: what next, what is similar, how well something fits.
 
     People's own ids go in and come out. One recommender may serve several threads, also while `update`
-    tells it of new interactions; the model itself is never changed. It can be pickled and copied, with what
-    `update` was told; a pickle holds the whole model and needs no file.
+    tells it of new interactions, or `reload` puts a newer model in the place of this one. It can be pickled
+    and copied, with what `update` was told; a pickle holds the whole model and needs no file.
 
     Parameters
     ----------
@@ -63,23 +80,47 @@ class Recommender:
         self._accelerate = accelerate
         self._items = scorer_type(accelerate)(data.items, data.item_bias, data.popularity)
         self._people = People(data, self._items)
+        self._source: tuple[str, Mapped] | None = None
+        self._reloading = threading.Lock()
+        # What is told while a new model takes the place of the old one must not be lost with that.
+        self._telling = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the model and what `update` was told; a copy derives again what is derived."""
-        return {"data": self.data, "accelerate": self._accelerate, "news": self._people.news()}
+        now = self._now()
+        return {
+            "data": now.data,
+            "accelerate": now._accelerate,
+            "news": now._people.news(),
+            "source": now._source,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         Recommender.__init__(self, state["data"], accelerate=state["accelerate"])
         self._people.replace_news(state["news"])
+        self._source = state.get("source")
+
+    def _now(self) -> Recommender:
+        """Return this recommender with the model that it has now, which `reload` does not replace."""
+        one: Recommender = object.__new__(type(self))
+        # `reload` does not change the attributes one by one, it replaces all of them at once.
+        one.__dict__ = self.__dict__
+        return one
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], *, accelerate: bool = False, verify: bool = False
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        accelerate: bool = False,
+        verify: bool = False,
+        mmap: Mapped = True,
     ) -> Recommender:
         """Open a model file.
 
         The file is mapped into memory. What is needed of it is read, and checked, when it is needed: a
-        damaged part gives `ModelFormatError` then, from any method.
+        damaged part gives `ModelFormatError` then, from any method. With ``mmap=False`` all of it is read
+        and checked now, and the file does not matter any more.
 
         Parameters
         ----------
@@ -88,6 +129,10 @@ class Recommender:
             Whether to rank with a kernel of numba, which must be installed: the same answers, sooner.
         verify : bool
             Whether to check all of the file now, so that no later call finds it damaged.
+        mmap : bool or "auto"
+            Whether to map the file. A mapped file may be replaced by renaming another one, as `save_model`
+            and every command do; but where it is truncated or written to in place, such as by a copy onto
+            it, the system may end the process. "auto" reads a file of up to 32 MiB, and maps a larger one.
 
         Raises
         ------
@@ -98,7 +143,39 @@ class Recommender:
         OSError
             If the file cannot be read.
         """
-        return cls(load_model(path, verify=verify), accelerate=accelerate)
+        loaded = cls(load_model(path, verify=verify, mmap=mmap), accelerate=accelerate)
+        loaded._source = os.path.abspath(path), mmap
+        return loaded
+
+    def reload(self) -> None:
+        """Put the model that the file holds now in the place of this one, for all threads at once.
+
+        Calls that are under way in other threads end with the old model; those that begin afterwards have
+        the new one. What `update` was told is kept, except for items that the new model does not know. The
+        new file is checked whole; if anything is wrong with it, the old model goes on serving.
+
+        Raises
+        ------
+        ModelFormatError
+            If the file is damaged or foreign.
+        SettingError
+            If this recommender does not come of a file, or the new model does not take what `update` was
+            told, such as users whose ids are of another type.
+        OSError
+            If the file cannot be read.
+        """
+        with self._reloading:
+            if self._source is None:
+                raise SettingError("the recommender was not loaded from a file; there is nothing to reload")
+            path, mmap = self._source
+            new = Recommender(load_model(path, verify=True, mmap=mmap), accelerate=self._accelerate)
+            with self._telling:
+                try:
+                    new._people.take_up(self._people.histories())
+                except SettingError as error:
+                    raise SettingError(f"{path} does not take what update was told: {error}") from None
+                model = {name: value for name, value in new.__dict__.items() if name not in _OWN}
+                self.__dict__ = self.__dict__ | model
 
     @overload
     def recommend(
@@ -124,6 +201,7 @@ class Recommender:
         candidates: Iterable[Id] | None = None,
     ) -> list[TopK]: ...
 
+    @_by_one_model
     def recommend(
         self,
         user: Id | Batch | None = None,
@@ -185,6 +263,7 @@ class Recommender:
         rows = self._item_rows("history", history)
         return self._answer(self._people.of_history(rows, weights), k, filter_seen, excluded, pool)
 
+    @_by_one_model
     def score(
         self,
         items: Iterable[Id],
@@ -213,6 +292,7 @@ class Recommender:
         person = self._people.of_history(self._item_rows("history", history), weights)
         return self._scores(person.vector)[rows]
 
+    @_by_one_model
     def predict(self, users: Ids, items: Ids) -> NDArray[np.float32]:
         """Score pairs: ``users[i]`` with ``items[i]``. In a rating model, a score is a rating.
 
@@ -252,6 +332,7 @@ class Recommender:
     @overload
     def similar_items(self, item: Batch, k: int = 10) -> list[TopK]: ...
 
+    @_by_one_model
     def similar_items(self, item: Id | Batch, k: int = 10) -> TopK | list[TopK]:
         """Find the items whose rows point most nearly the same way: by cosine, the item itself left out.
 
@@ -280,6 +361,7 @@ class Recommender:
     @overload
     def similar_users(self, user: Batch, k: int = 10) -> list[TopK]: ...
 
+    @_by_one_model
     def similar_users(self, user: Id | Batch, k: int = 10) -> TopK | list[TopK]:
         """Find the users of the model whose rows point most nearly the same way; as `similar_items`."""
         if isinstance(user, list | tuple | np.ndarray):
@@ -289,6 +371,7 @@ class Recommender:
         row = self.user_ids.row(user) if user in self.user_ids else -1
         return _similar(self._people.table, self.user_ids, vector, row, k)
 
+    @_by_one_model
     def user_vectors(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
         """Return what users of the model are scored by: stored rows, or what their histories encode to.
 
@@ -338,8 +421,11 @@ class Recommender:
         SettingError
             If the user is of another type than the model's users, or the weights make no sense.
         """
-        self._people.tell(user, self._item_rows("items", items), weights)
+        with self._telling:
+            now = self._now()
+            now._people.tell(user, now._item_rows("items", items), weights)
 
+    @_by_one_model
     def save_state(self, path: str | os.PathLike[str]) -> None:
         """Write what `update` was told to a file of its own, whole or not at all.
 
@@ -364,7 +450,8 @@ class Recommender:
         OSError
             If the file cannot be read.
         """
-        self._people.load_state(path)
+        with self._telling:
+            self._people.load_state(path)
 
     def _item_rows(self, name: str, items: Iterable[Id] | NDArray[Any]) -> NDArray[np.int64]:
         if isinstance(items, str) or not isinstance(items, Iterable):

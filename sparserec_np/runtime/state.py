@@ -72,7 +72,7 @@ def read_state(path: str | os.PathLike[str]) -> dict[Id, dict[Id, float]]:
     OSError
         If the file cannot be read.
     """
-    tensors, metadata = read_tensors(path)
+    tensors, metadata = read_tensors(path, mmap=False)
     with naming(str(path)):
         return _people(tensors, metadata)
 
