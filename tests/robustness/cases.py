@@ -153,20 +153,25 @@ def run_cases(
         for share in shares:
             if len(share):
                 _Process(kind, seed, share, folder).register(selector)
-        while selector.get_map():
-            ready = {key.data for key, _ in selector.select(timeout=1.0)}
-            for process in [key.data for key in list(selector.get_map().values())]:
-                ended = process.receive(report, tell) if process in ready else process.overdue(report, tell)
-                if not ended:
-                    continue
-                selector.unregister(process.stream)
-                process.close()
-                if len(process.left) and (budget is None or time.monotonic() - started < budget):
-                    _Process(kind, seed, process.left, folder).register(selector)
-            if budget is not None and time.monotonic() - started > budget:
+        try:
+            while selector.get_map():
+                ready = {key.data for key, _ in selector.select(timeout=1.0)}
                 for process in [key.data for key in list(selector.get_map().values())]:
+                    ended = (
+                        process.receive(report, tell) if process in ready else process.overdue(report, tell)
+                    )
+                    if not ended:
+                        continue
                     selector.unregister(process.stream)
                     process.close()
+                    if len(process.left) and (budget is None or time.monotonic() - started < budget):
+                        _Process(kind, seed, process.left, folder).register(selector)
+                if budget is not None and time.monotonic() - started > budget:
+                    break
+        finally:
+            for key in list(selector.get_map().values()):
+                selector.unregister(key.fileobj)
+                key.data.close()
     report.seconds = time.monotonic() - started
     return report
 

@@ -18,7 +18,7 @@ from sparserec_np.data import make_interactions
 from sparserec_np.runtime import IdMap, load_model, save_model
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))
-from runtime_models import random_model
+from runtime_models import random_model, random_table
 
 N_USERS, N_ITEMS = 12, 15
 
@@ -71,6 +71,11 @@ def write_models(folder: Path) -> list[bytes]:
         )
     nobody = {"users": None, "seen": None, "user_ids": IdMap.range(0, entity="user"), "encoder": "sum"}
     made.append(random_model(9, **sizes, **nobody, info=made[0].info))
+    # Small files of wide tables: work that grows with the width, or its square, is asked for by few bytes.
+    for encoder, dim in (("sum", 65_536), ("ridge", 65_536), ("ratings", 20_000)):
+        wide = {**sizes, "dim": dim, "items": random_table(np.random.default_rng(0), 9, dim, 2 / dim)}
+        of_ratings = {"encoder_settings": {"assumed_rating": 4.0}} if encoder == "ratings" else {}
+        made.append(random_model(9, **wide, users=None, encoder=encoder, info=made[0].info, **of_ratings))
     contents = []
     for at, model in enumerate(made):
         for precision in ("float32", ("float16", "int8")[at % 2]):
