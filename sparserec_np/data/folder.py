@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from sparserec_np import folders
 from sparserec_np.data.parts import damaged, map_array, read_text
-from sparserec_np.errors import DataError, ModelFormatError, SettingError
+from sparserec_np.errors import DataError, ModelFormatError, SettingError, shown
 from sparserec_np.runtime.bounds import pattern_fault
 from sparserec_np.runtime.files import sync_folder
 from sparserec_np.runtime.ids import ID_PARTS, IdMap
@@ -44,6 +44,8 @@ _DTYPES = {
 _ROLES = ("user", "item")
 # All arrays that a folder may have.
 _NAMES = (*_DTYPES, *(f"{role}_ids.{part}" for role in _ROLES for part in ID_PARTS))
+# Users and items are numbered in 32 bits.
+_MOST = (1 << 31) - 1
 _MAX_HEADER = 16 << 20
 # Interactions that are checked at a time.
 _BLOCK = 1 << 20
@@ -295,7 +297,9 @@ def _read_header(path: Path) -> dict[str, Any]:
 def _check_header(file: Path, header: Mapping[str, Any]) -> None:
     for name in ("n_users", "n_items", "n_interactions"):
         if type(header.get(name)) is not int or header[name] < 1:
-            raise damaged(file, f"found {header.get(name)!r} as {name}")
+            raise damaged(file, f"found {shown(header.get(name))} as {name}")
+        if name != "n_interactions" and header[name] > _MOST:
+            raise damaged(file, f"found {shown(header[name])} as {name}; expected at most {_MOST:,}")
     described = header.get("arrays")
     if not isinstance(described, dict) or not isinstance(header.get("ids"), dict):
         raise damaged(file, "found no description of the arrays")

@@ -48,7 +48,8 @@ def opened(file: Path) -> Iterator[tuple[IO[bytes], int]]:
     try:
         # Without waiting for somebody to write to a pipe.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        with open(os.open(file, flags), "rb") as content:
+        # The file object has a name, which joblib hands to another process in place of a mapped array.
+        with open(file, "rb", opener=lambda path, _: os.open(path, flags)) as content:
             status = os.fstat(content.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise damaged(file, "found something else than a regular file")

@@ -186,6 +186,8 @@ def test_what_is_not_a_regular_file_is_refused_at_once(folder, name, make):
         ("interactions.json", lambda f: edit(f, version=2), "found version 2"),
         ("interactions.json", lambda f: edit(f, n_items=True), "found True as n_items"),
         ("interactions.json", lambda f: edit(f, n_users=49), "expected 50"),
+        ("interactions.json", lambda f: edit(f, n_items=1 << 31), "n_items; expected at most 2,147,483,647"),
+        ("interactions.json", lambda f: edit(f, n_items=10**4000), "as n_items; expected at most"),
         ("interactions.json", lambda f: edit(f, arrays={}), "no array 'indptr'"),
         ("interactions.json", lambda f: edit(f, arrays={"../x": {}}), "no place here"),
         ("interactions.json", lambda f: edit(f, arrays={"user_ids./x": {}}), "no file of this folder"),
