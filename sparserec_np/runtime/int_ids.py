@@ -99,8 +99,13 @@ class IntIds(IdMap):
         if not isinstance(id, Integral) or not is_id(id):
             return -1
         number = int(id)
-        row = bisect_left(self._numbers, number)
-        return row if row < len(self) and self._numbers[row] == number else -1
+        row = self._place(number)
+        return row if row < len(self) and int(self._numbers[row]) == number else -1
+
+    def _place(self, number: int) -> int:
+        """Return the first row whose id is not below a number."""
+        # Numbers of Python: NumPy 1 compares its own as floats with an integer beyond 64 bits.
+        return bisect_left(self._numbers, number, key=int)
 
     def rows(self, ids: Ids) -> NDArray[np.int64]:
         wanted = flat(ids, self.entity)
@@ -129,7 +134,7 @@ class IntIds(IdMap):
             if digits is None:
                 return []
             number = _integer(digits.group())
-        row = bisect_left(self._numbers, number)
+        row = self._place(number)
         near = [int(self._numbers[i]) for i in range(max(row - n, 0), min(row + n, len(self)))]
         return sorted(near, key=lambda known: (abs(known - number), known))[:n]
 
