@@ -50,6 +50,7 @@ def command(
     counted, as are rows that it was trained on.
     """
     from sparserec_np import metrics
+    from sparserec_np.batch import added_by
     from sparserec_np.runtime import Recommender
 
     recommender = Recommender.load(model, mmap="auto")
@@ -73,6 +74,7 @@ def command(
         lengths,
         item_bias=loaded.item_bias,
         popularity=loaded.popularity,
+        added=added_by(loaded),
         n_jobs=jobs,
     )
     popular = metrics.evaluate_popularity(loaded.popularity, train, held_out, lengths, n_jobs=jobs)

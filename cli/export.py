@@ -88,7 +88,7 @@ def without(model: ModelData, *, users: bool, seen: bool) -> ModelData:
 
     if users or (seen and model.users is None):
         nobody = IdMap.range(0, entity="user")
-        return replace(model, users=None, user_ids=nobody, user_bias=None, seen=None)
+        return replace(model.without_neighbours(), users=None, user_ids=nobody, user_bias=None, seen=None)
     return replace(model, seen=None) if seen else model
 
 
@@ -105,6 +105,7 @@ def _agreement(before: ModelData, after: ModelData) -> dict[str, Any] | None:
     """Share of the top 20 that both models give some users; None where there is no user to ask for."""
     import numpy as np
 
+    from sparserec_np.batch import added_by
     from sparserec_np.metrics import rank
 
     rows = np.flatnonzero(_can_be_asked(before, after))
@@ -120,6 +121,7 @@ def _agreement(before: ModelData, after: ModelData) -> dict[str, Any] | None:
             rows=rows,
             item_bias=one.item_bias,
             popularity=one.popularity,
+            added=added_by(one),
         ).ids
         for one in (before, after)
     ]
@@ -143,6 +145,7 @@ def _measure(model: ModelData, before: ModelData, held_out: Any) -> dict[str, fl
     import numpy as np
 
     from sparserec_np import metrics
+    from sparserec_np.batch import added_by
 
     rows = np.flatnonzero(np.diff(held_out.indptr))
     users = _users(model, before, rows)
@@ -154,6 +157,7 @@ def _measure(model: ModelData, before: ModelData, held_out: Any) -> dict[str, fl
         _K,
         item_bias=model.item_bias,
         popularity=model.popularity,
+        added=added_by(model),
     )
 
 
@@ -162,20 +166,21 @@ def _users(model: ModelData, before: ModelData, rows: Any) -> Any:
     import numpy as np
     from scipy import sparse
 
-    from sparserec_np.runtime.encoding import encode
+    from sparserec_np.runtime.parts import HistoryEncoder
     from sparserec_np.runtime.scoring import TableScorer
 
     if model.users is not None:
         return _csr(model.users)
     if before.seen is None:
         raise DataError("the model holds no seen items to encode its users from; export them, or no --test")
-    items = TableScorer(model.items)
+    encoder = HistoryEncoder(model, TableScorer(model.items))
     indptr, indices = before.seen
     vectors = np.zeros((len(rows), model.dim), np.float32)
     for vector, row in zip(vectors, rows.tolist(), strict=True):
         history = indices[int(indptr[row]) : int(indptr[row + 1])].astype(np.int64)
         if len(history):
-            vector[:] = encode(items, model, history, None).vector
+            encoded = encoder.encode(history, None)
+            vector[encoded.columns] = encoded.values
     # Each in its user's row, between empty rows.
     place = sparse.csr_array(
         (np.ones(len(rows), np.float32), (rows, np.arange(len(rows)))), shape=(before.n_users, len(rows))

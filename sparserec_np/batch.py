@@ -5,7 +5,7 @@ The lists are those of `sparserec_np.runtime.Recommender.recommend`, to the last
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from sparserec_np.errors import SettingError
 from sparserec_np.kernels.ranking import spread_rows, sum_histories
 from sparserec_np.kernels.workers import Workers
-from sparserec_np.ranking import Ranker, Ranking
+from sparserec_np.ranking import Added, Ranker, Ranking
 from sparserec_np.runtime import ModelData
 from sparserec_np.runtime.encoding import ENCODERS, item_shares
 from sparserec_np.runtime.ids import Id, IdMap, Ids
+from sparserec_np.runtime.neighbour_kernel import score_histories
+from sparserec_np.runtime.parts import ITEMS, HistoryEncoder
 from sparserec_np.runtime.people import People
 from sparserec_np.runtime.scoring import TableScorer
+from sparserec_np.runtime.table_data import TableData
 
 Exclude = tuple[NDArray[np.int64], NDArray[np.int32]]
 
@@ -113,6 +116,31 @@ def recommend_all(
     return _blocks(model, k, rows, filter_seen, pool, n_jobs)
 
 
+def added_by(model: ModelData) -> Added | None:
+    """Return what makes the scores that a model adds to those of its tables, as rankings take it.
+
+    Parameters
+    ----------
+    model : ModelData
+
+    Returns
+    -------
+    callable or None
+        ``added(rows, workers)`` for users by row, see `sparserec_np.ranking.rank`; None for a model of tables
+        alone.
+    """
+    neighbours = HistoryEncoder(model, TableScorer(model.items)).neighbours
+    if neighbours is None:
+        return None
+
+    def added(rows: NDArray[np.int64], workers: Workers) -> NDArray[np.float32]:
+        indptr, items = neighbours.by_user
+        starts, entries = _entries(indptr, rows)
+        return score_histories(neighbours, starts, items[entries], workers)
+
+    return added
+
+
 def _blocks(
     model: ModelData,
     k: int,
@@ -126,20 +154,26 @@ def _blocks(
     model.check_tables(seen=filter_seen or model.users is None)
     vectors = _Vectors(model)
     items = _Items(model, pool)
+    add = added_by(model)
     item_ids = _looked_up_often(model.item_ids)
     with Workers(n_jobs) as workers:
-        step = items.ranker.block_size(k, workers.n_jobs)
+        step = items.ranker.block_size(k, workers.n_jobs, add is not None)
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
             people, base, known = vectors.of(part, workers)
+            added = None if add is None else add(part, workers)
+            if added is not None:
+                known |= added.any(axis=1)
+                added = added if pool is None else added[:, pool]
             exclude = items.seen(part) if filter_seen else _nothing(len(part))
             if known.all():
-                ranking = items.ranker.rank(people, k, np.arange(len(part)), exclude, workers, base)
+                ranking = items.ranker.rank(people, k, np.arange(len(part)), exclude, workers, base, added)
             else:
                 friends, strangers = np.flatnonzero(known), np.flatnonzero(~known)
                 nobody = np.zeros((len(strangers), 1), np.float32)
+                added = added if added is None else added[friends]
                 ranking = _together(
-                    items.ranker.rank(people[friends], k, friends, exclude, workers, base[friends]),
+                    items.ranker.rank(people[friends], k, friends, exclude, workers, base[friends], added),
                     items.popular.rank(nobody, k, strangers, exclude, workers),
                 )
             yield _recommendations(model, part, ranking, items, item_ids)
@@ -210,14 +244,11 @@ class _Vectors:
     def __init__(self, model: ModelData) -> None:
         self._model = model
         self._people = People(model, TableScorer(model.items, model.item_bias))
-        settings = {**(ENCODERS[model.encoder].__kwdefaults__ or {}), **model.encoder_settings}
-        self._sums = model.encoder == "sum" and not settings["norm"]
+        self._blocks: list[_Block] | None = None
         if model.users is not None:
             self._table = _typed(model.users.by_row)
-        elif self._sums and model.seen is not None:
-            self._table = _typed(model.items.by_row)
-            self._shares = item_shares(model.popularity, settings["item_power"])
-            self._length_power = settings["length_power"]
+        elif model.seen is not None:
+            self._blocks = _summed_blocks(model)
 
     def of(
         self, rows: NDArray[np.int64], workers: Workers
@@ -230,21 +261,78 @@ class _Vectors:
             workers.run(spread_rows, len(rows), rows, *self._table, people)
             if model.user_bias is not None:
                 base += model.user_bias[rows]
-            return people, base, self._people.known(people)
-        if self._sums and model.seen is not None:
-            indptr, indices = model.seen
-            starts, ends = indptr[rows].astype(np.int64), indptr[rows + 1].astype(np.int64)
-            # By Python's own power, as the recommender does: NumPy's may differ in the last bit.
-            lengths, which = np.unique(np.maximum(ends - starts, 1), return_inverse=True)
-            factors = np.array([length**-self._length_power for length in lengths.tolist()])[which]
-            lists = starts, ends, indices, self._shares, factors
-            workers.run(sum_histories, len(rows), *lists, *self._table, people, min_share=16)
-            return people, base, self._people.known(people)
-        for place, person in enumerate(self._people.of_users(model.user_ids.ids(rows))):
-            if person.vector is not None:
-                people[place, person.vector.columns] = person.vector.values
-                base[place] = person.vector.base
+        elif self._blocks is not None:
+            for block in self._blocks:
+                block.fill(rows, people, workers)
+        else:
+            for place, person in enumerate(self._people.of_users(model.user_ids.ids(rows))):
+                if person.vector is not None:
+                    people[place, person.vector.columns] = person.vector.values
+                    base[place] = person.vector.base
         return people, base, self._people.known(people)
+
+
+class _Sums:
+    """Columns that hold the sums of a history's rows."""
+
+    def __init__(self, model: ModelData, table: TableData, first: int, settings: Mapping[str, Any]) -> None:
+        self._seen = model.seen
+        self._columns = slice(first, first + table.dim)
+        self._table = _typed(table.by_row)
+        self._shares = item_shares(model.popularity, settings["item_power"])
+        self._length_power = settings["length_power"]
+
+    def fill(self, rows: NDArray[np.int64], people: NDArray[np.float32], workers: Workers) -> None:
+        """Write these columns of some users."""
+        assert self._seen is not None
+        indptr, indices = self._seen
+        starts, ends = indptr[rows].astype(np.int64), indptr[rows + 1].astype(np.int64)
+        # By Python's own power, as the recommender does: NumPy's may differ in the last bit.
+        lengths, which = np.unique(np.maximum(ends - starts, 1), return_inverse=True)
+        factors = np.array([length**-self._length_power for length in lengths.tolist()])[which]
+        whole = self._columns.start == 0 and self._columns.stop == people.shape[1]
+        out = people if whole else np.zeros((len(rows), self._columns.stop - self._columns.start), np.float32)
+        lists = starts, ends, indices, self._shares, factors
+        workers.run(sum_histories, len(rows), *lists, *self._table, out, min_share=16)
+        if not whole:
+            people[:, self._columns] = out
+
+
+class _Occurrences:
+    """Columns that are items: 1 for those of a history, where they score anything."""
+
+    def __init__(self, model: ModelData, used: NDArray[np.bool_], first: int) -> None:
+        self._seen, self._used, self._first = model.seen, used, first
+
+    def fill(self, rows: NDArray[np.int64], people: NDArray[np.float32], workers: Workers) -> None:
+        """Write these columns of some users."""
+        assert self._seen is not None
+        starts, entries = _entries(self._seen.indptr, rows)
+        items = self._seen.indices[entries].astype(np.int64)
+        places = np.repeat(np.arange(len(rows)), np.diff(starts))
+        used = self._used[items]
+        people[places[used], self._first + items[used]] = 1
+
+
+_Block = _Sums | _Occurrences
+
+
+def _summed_blocks(model: ModelData) -> list[_Block] | None:
+    """Return the blocks of a model if many users can be encoded at once in all of them."""
+    encoder = HistoryEncoder(model, TableScorer(model.items))
+    blocks: list[_Block] = []
+    first = 0
+    for number, block in enumerate(encoder.parts.blocks):
+        if block.encoder == ITEMS:
+            used = model.items.used_columns[first : first + block.width]
+            blocks.append(_Occurrences(model, used, first))
+        else:
+            settings = {**(ENCODERS[block.encoder].__kwdefaults__ or {}), **block.settings}
+            if block.encoder != "sum" or settings["norm"]:
+                return None
+            blocks.append(_Sums(model, encoder.tables[number].table, first, settings))
+        first += block.width
+    return blocks
 
 
 def _typed(table: Any) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:

@@ -22,7 +22,7 @@ from scipy import sparse
 
 from sparserec_np.errors import DataError, SettingError
 from sparserec_np.matrices import as_csr, check_rows
-from sparserec_np.ranking import Ranking, Represent, rank, rank_blocks
+from sparserec_np.ranking import Added, Ranking, Represent, rank, rank_blocks
 from sparserec_np.runtime.bounds import first_outside
 
 __all__ = [
@@ -102,6 +102,7 @@ def evaluate(
     *,
     item_bias: ArrayLike | None = None,
     popularity: ArrayLike | None = None,
+    added: Added | None = None,
     n_jobs: int | None = None,
 ) -> dict[str, float]:
     """Rank all items except a user's ``train`` items, and measure how ``test`` is met.
@@ -128,6 +129,8 @@ def evaluate(
         Added to every user's scores.
     popularity : (n_items,) int or float, optional
         Interactions of each item; by default what ``train`` says, how many users have each item there.
+    added : callable, optional
+        Makes what is added to the scores of users; see `sparserec_np.ranking.rank`.
     n_jobs : int, optional
         Threads; None or -1 for one per core. The result does not depend on it.
 
@@ -158,6 +161,7 @@ def evaluate(
         rows=rows,
         item_bias=item_bias,
         popularity=popularity,
+        added=added,
         n_jobs=n_jobs,
     )
     return _measure(blocks, test, lengths)

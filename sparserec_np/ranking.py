@@ -34,6 +34,9 @@ _LIKELY_SHARE = 16
 Represent = Callable[[NDArray[np.int64]], sparse.csr_array]
 """Makes the embeddings of users, by row, where they are not simply rows of a table: CSR (n, dim)."""
 
+Added = Callable[[NDArray[np.int64], Workers], NDArray[np.float32]]
+"""Makes what is added to all scores of users, by row: float32 (n, n_items)."""
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -118,9 +121,12 @@ class Ranker:
         worth = self._bounds + self._bias
         return np.sort(np.argpartition(-worth, n)[:n]).astype(np.int32)
 
-    def block_size(self, k: int, n_jobs: int) -> int:
-        """Users to rank at a time: enough to keep all threads busy, few enough to hold."""
-        held = _BLOCK_ENTRIES // max(self.dim, k, 1)
+    def block_size(self, k: int, n_jobs: int, adds: bool = False) -> int:
+        """Users to rank at a time: enough to keep all threads busy, few enough to hold.
+
+        With `adds`, a number is held for each item, too.
+        """
+        held = _BLOCK_ENTRIES // max(self.dim, k, self.n_items if adds else 1)
         done = _BLOCK_OPERATIONS // max(len(self.table[1]) + 4 * self.n_items, 1) * n_jobs
         group = LANES * n_jobs
         return max(group, min(held, done, 8192) // group * group)
@@ -133,6 +139,7 @@ class Ranker:
         exclude: tuple[NDArray[np.int64], NDArray[np.int32]],
         workers: Workers,
         base: NDArray[np.float32] | None = None,
+        added: NDArray[np.float32] | None = None,
     ) -> Ranking:
         """Rank all items for some people.
 
@@ -150,6 +157,8 @@ class Ranker:
             The result does not depend on their number.
         base : (n,) float32, optional
             Added to all scores of a person.
+        added : (n, n_items) float32, optional
+            Added to the scores.
         """
         n, k = len(people), min(k, self.n_items)
         ids = np.full((n, k), -1, np.int32)
@@ -160,11 +169,13 @@ class Ranker:
         base = np.zeros(n, np.float32) if base is None else base
         lengths = np.sqrt(np.einsum("ij,ij->i", people, people, dtype=np.float64))
         # A score's bound is that of the dot product, where nothing is added to it.
-        bounds = np.full(self.n_items, np.inf) if self._bias.any() or base.any() else self._bounds
+        is_dot = added is None and not self._bias.any() and not base.any()
+        bounds = self._bounds if is_dot else np.full(self.n_items, np.inf)
+        added = np.empty((0, 0), np.float32) if added is None else added
 
         def run(items: NDArray[np.int32], order: NDArray[np.int64], floors: NDArray[np.float32]) -> None:
             who = (order, people, lengths, base, floors, rows, *exclude)
-            what = (items, *self.table, self._bias, self._keys, bounds)
+            what = (items, *self.table, self._bias, self._keys, bounds, added)
             workers.run(rank_rows, -(-n // LANES), *who, *what, ids, scores, counts, min_share=1)
 
         floors, order = np.full(n, np.nan, np.float32), np.arange(n)
@@ -191,6 +202,7 @@ def rank(
     rows: ArrayLike | None = None,
     item_bias: ArrayLike | None = None,
     popularity: ArrayLike | None = None,
+    added: Added | None = None,
     n_jobs: int | None = None,
 ) -> Ranking:
     """Rank all items for every user and keep the best k.
@@ -211,6 +223,9 @@ def rank(
         Added to every user's scores.
     popularity : (n_items,) int or float, optional
         Interactions of each item; by default how many users have it in ``exclude``.
+    added : callable, optional
+        ``added(rows, workers)`` returns what is added to the scores of users, by their row numbers: float32
+        of shape (len(rows), n_items). It is called for a block of users at a time.
     n_jobs : int, optional
         Threads; None or -1 for one per core. The result does not depend on it.
 
@@ -236,6 +251,7 @@ def rank(
             rows=rows,
             item_bias=item_bias,
             popularity=popularity,
+            added=added,
             n_jobs=n_jobs,
         )
     )
@@ -256,6 +272,7 @@ def rank_blocks(
     rows: ArrayLike | None = None,
     item_bias: ArrayLike | None = None,
     popularity: ArrayLike | None = None,
+    added: Added | None = None,
     n_jobs: int | None = None,
 ) -> Iterator[Ranking]:
     """Rank as :func:`rank` does, a block of users at a time; at least one block, be it empty.
@@ -290,14 +307,15 @@ def rank_blocks(
     ranker = Ranker(items.indptr, items.indices, items.data, dim, item_bias, popularity)
     without = np.asarray(exclude.indptr, np.int64), np.asarray(exclude.indices, np.int32)
     with Workers(n_jobs) as workers:
-        block = ranker.block_size(k, workers.n_jobs)
+        block = ranker.block_size(k, workers.n_jobs, added is not None)
         for start in range(0, max(1, len(wanted)), block):
             part = wanted[start : start + block]
             table, places = users, part
             if represent is not None:
                 table = as_csr(represent(part), "the embeddings of a block of users", (len(part), dim))
                 places = np.arange(len(part))
-            ranking = ranker.rank(spread(table, places, workers), k, part, without, workers)
+            more = None if added is None else added(part, workers)
+            ranking = ranker.rank(spread(table, places, workers), k, part, without, workers, added=more)
             yield _padded(ranking, k)
 
 

@@ -49,6 +49,7 @@ def rank_rows(
     item_bias,
     item_keys,
     item_bounds,
+    added,
     ids,
     scores,
     counts,
@@ -56,8 +57,9 @@ def rank_rows(
     """Write the best items of the people ``order[LANES * start]`` to ``order[LANES * stop - 1]``, best first.
 
     A score is summed in float32 in the ascending order of the columns, then the item's bias, then the
-    person's base, and without fused multiply-adds, so that NumPy doing ``scores[item_rows] += value *
-    item_values`` column by column gets the same bits: a column that a person does not have adds 0.
+    person's base, then what is added for the pair. There are no fused multiply-adds, so that NumPy doing
+    ``scores[item_rows] += value * item_values`` column by column gets the same bits: a column that a person
+    does not have adds 0.
 
     Parameters
     ----------
@@ -86,6 +88,8 @@ def rank_rows(
     item_bounds : (n_items,) float64
         Times a person's length, no less than the item's score; infinite where no such bound is known. An
         item that cannot be among the best of anybody in a group is passed over.
+    added : (n, n_items) or (0, 0) float32
+        Added to the scores, if there is anything.
     ids : (n, k) int32
         Written: item rows.
     scores : (n, k) float32
@@ -137,9 +141,13 @@ def rank_rows(
                     lanes[lane] += p * a[lane]
                 entry += 1
             bias = item_bias[item]
-            # One that equals the worst kept may still be better by its key.
             for lane in range(LANES):
                 lanes[lane] = (lanes[lane] + bias) + bases[lane]
+            if added.shape[0] > 0:
+                for lane in range(n):
+                    lanes[lane] += added[group[lane], item]
+            # One that equals the worst kept may still be better by its key.
+            for lane in range(LANES):
                 above[lane] = not lanes[lane] < threshold[lane]
             for eight in range(LANES // 8):
                 if eights[eight] == 0:

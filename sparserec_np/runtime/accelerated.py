@@ -105,6 +105,7 @@ class AcceleratedScorer(TableScorer):
             *self.blocks,
             _NOTHING if self.bias is None else self.bias,
             np.float32(vector.base),
+            _NOTHING if vector.added is None else vector.added(),
             self._tie_keys,
             left_out,
             self.table.n_rows,
@@ -121,7 +122,20 @@ def _has_larger_key(keys, row, other):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _best_rows(  # type: ignore[no-untyped-def]
-    columns, values, length, starts, rows, stored, bias, base, keys, excluded, n_rows, best, best_scores
+    columns,
+    values,
+    length,
+    starts,
+    rows,
+    stored,
+    bias,
+    base,
+    added,
+    keys,
+    excluded,
+    n_rows,
+    best,
+    best_scores,
 ):
     """Write the rows of the best scores, best first, and their scores; return how many.
 
@@ -135,6 +149,8 @@ def _best_rows(  # type: ignore[no-untyped-def]
         Added to the scores, if there is one.
     base : float32
         Added to all scores, unless it is 0.
+    added : (n_rows,) or (0,) float32
+        Added to the scores after that, if there is anything.
     keys : (n_rows,) or (0,) int64
         Of equal scores, the row of the larger key comes first, then the lower row; the latter alone if there
         are no keys.
@@ -163,6 +179,9 @@ def _best_rows(  # type: ignore[no-untyped-def]
         if base != 0:
             for row in range(end - begin):
                 block[row] += base
+        if len(added):
+            for row in range(begin, end):
+                block[row - begin] += added[row]
         while next_excluded < len(excluded) and excluded[next_excluded] < end:
             block[excluded[next_excluded] - begin] = -np.inf
             next_excluded += 1

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 from sparserec_np.errors import ModelFormatError, SettingError, shown
 from sparserec_np.runtime.encoding import ENCODERS
 from sparserec_np.runtime.format import parse_json
+from sparserec_np.runtime.parts import PARTS
 from sparserec_np.runtime.precision import MAX_EXPONENT, PRECISIONS
-from sparserec_np.runtime.table_data import MAX_DIM, MAX_MAGNITUDE
+from sparserec_np.runtime.table_data import MAX_COLUMNS, MAX_MAGNITUDE
 
 FORMAT, FORMAT_VERSION = "srec", "2"
 
@@ -122,6 +123,10 @@ def _is_measured(value: Any) -> bool:
     return isinstance(value, dict) and all(map(_is_number, value.values()))
 
 
+def _is_records(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_object, value))
+
+
 #: Each name with the test for its value, and what a message expects.
 INFO: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "estimator": (_is_text, "the name of an estimator"),
@@ -133,6 +138,8 @@ INFO: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "n_interactions": (_is_count, "an integer of at least 0"),
     "validation": (_is_measured, "numbers by the names of metrics"),
     "baseline": (_is_measured, "numbers by the names of metrics"),
+    "parts": (_is_text, "a text"),
+    "candidates": (_is_records, "a list of JSON objects"),
     "version": (_is_text, "a text"),
 }
 
@@ -193,7 +200,7 @@ FIELDS: Mapping[str, Field] = {
     "precision": _choice(PRECISIONS),
     "item_exponent": _integer(-MAX_EXPONENT, MAX_EXPONENT),
     "user_exponent": _integer(-MAX_EXPONENT, MAX_EXPONENT),
-    "dim": _integer(1, MAX_DIM),
+    "dim": _integer(1, MAX_COLUMNS),
     "n_users": _integer(0, _MOST),
     "n_items": _integer(0, _MOST),
     "user_nnz": _integer(0, _MOST),
@@ -202,7 +209,7 @@ FIELDS: Mapping[str, Field] = {
     "offset": _number(MAX_MAGNITUDE),
     "user_ids": _choice(("range", "int", "str")),
     "item_ids": _choice(("range", "int", "str")),
-    "encoder": _choice(tuple(ENCODERS)),
+    "encoder": _choice((*ENCODERS, PARTS)),
     "encoder_settings": _object(lambda name, value: None),
     "info": _object(check_info),
 }

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparserec_np.errors import ModelFormatError
-from sparserec_np.runtime.encoding import check_encoder
+from sparserec_np.errors import ModelFormatError, SettingError
 from sparserec_np.runtime.ids import IdMap, in_memory
+from sparserec_np.runtime.parts import Parts
 from sparserec_np.runtime.table_data import MAX_MAGNITUDE, TableData, check_csr, check_length, check_values
 
 
@@ -72,9 +73,10 @@ class ModelData:
     offset : float
         Mean rating of a rating model; else 0.
     encoder : str
-        How a person is encoded from a history: ``"ridge"``, ``"sum"`` or ``"ratings"``; see
-        `sparserec_np.runtime.encoding`.
-    encoder_settings : mapping of str to float
+        How a person is encoded from a history: ``"ridge"``, ``"sum"`` or ``"ratings"``, see
+        `sparserec_np.runtime.encoding`; or ``"parts"`` for a score that is a sum, see
+        `sparserec_np.runtime.parts`.
+    encoder_settings : mapping
         The encoder's settings, where they differ from its defaults.
     info : mapping
         How the model came to be: the estimator's name and settings, a summary of the training. Plain
@@ -91,7 +93,7 @@ class ModelData:
     user_bias: NDArray[np.float32] | None = None
     offset: float = 0.0
     encoder: str = "ridge"
-    encoder_settings: Mapping[str, float] = field(default_factory=dict)
+    encoder_settings: Mapping[str, Any] = field(default_factory=dict)
     info: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -125,6 +127,29 @@ class ModelData:
     def density(self) -> float:
         """Share of the positions of both tables that are stored."""
         return self.nnz / max((self.n_users + self.n_items) * self.dim, 1)
+
+    @cached_property
+    def parts(self) -> Parts:
+        """What a score is a sum of."""
+        return Parts.of(self.encoder, self.encoder_settings, self.dim)
+
+    def without_neighbours(self) -> ModelData:
+        """Return the model without the scores by neighbours, which need the interactions of all users.
+
+        Raises
+        ------
+        SettingError
+            If neighbours are all that the model scores by.
+        """
+        if self.parts.neighbours is None:
+            return self
+        if not self.items.nnz:
+            raise SettingError(
+                "the model scores by neighbours alone, and so by the interactions of its users; "
+                "keep these, or train with other parts, such as table"
+            )
+        encoder, settings = replace(self.parts, neighbours=None).encoder()
+        return replace(self, encoder=encoder, encoder_settings=settings)
 
     def check(self, *, whole: bool = True) -> None:
         """Check every invariant.
@@ -161,7 +186,8 @@ class ModelData:
             check_values("user_bias", self.user_bias, self.n_users)
         if not abs(self.offset) <= MAX_MAGNITUDE:
             raise ModelFormatError(f"offset is {self.offset}; expected a finite number")
-        check_encoder(self.encoder, self.encoder_settings)
+        if Parts.of(self.encoder, self.encoder_settings, self.dim).neighbours and self.seen is None:
+            raise ModelFormatError("encoder_settings hold neighbours, but the interactions are missing")
 
     def check_tables(self, *, seen: bool = True) -> None:
         """Check every number that the tables, and the seen items if asked for, are looked up by.

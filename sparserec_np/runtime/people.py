@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparserec_np.errors import ModelFormatError, SettingError, shown
-from sparserec_np.runtime.encoding import encode
 from sparserec_np.runtime.ids import Id, Ids, is_id, plain_id
 from sparserec_np.runtime.model_data import ModelData
+from sparserec_np.runtime.parts import HistoryEncoder
 from sparserec_np.runtime.scoring import TableScorer, Vector
 from sparserec_np.runtime.state import read_state, write_state
 from sparserec_np.runtime.table_data import MAX_WEIGHT, TableData
@@ -69,6 +69,7 @@ class People:
     def __init__(self, data: ModelData, items: TableScorer) -> None:
         self.data = data
         self._items = items
+        self._encoder = HistoryEncoder(data, items)
         self._new: dict[Id, _New] = {}
         self._lock = threading.Lock()
 
@@ -93,6 +94,11 @@ class People:
             if vector is not None:
                 out[place, vector.columns] = vector.values
         return out
+
+    @property
+    def have_neighbours(self) -> bool:
+        """Whether what neighbours say is a part of the scores."""
+        return self._encoder.neighbours is not None
 
     def known(self, vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Tell which users something is known of, by their vectors; the others get what is popular.
@@ -257,14 +263,15 @@ class People:
             return None
         with np.errstate(over="ignore", invalid="ignore"):
             try:
-                person = encode(self._items, self.data, rows, weights)
+                encoded = self._encoder.encode(rows, weights)
             except np.linalg.LinAlgError:
                 raise self._overflow(weights) from None
-            columns = np.flatnonzero(person.vector)
-            if not len(columns):
+            added = self._encoder.added(rows, weights)
+            if not len(encoded.columns) and (added is None or not added().any()):
                 return None
-            vector = Vector(columns, person.vector[columns], np.float32(self.data.offset + person.bias))
-            largest = max(np.abs(vector.values).max(), abs(vector.base))
+            base = np.float32(self.data.offset + encoded.bias)
+            vector = Vector(encoded.columns, encoded.values, base, added)
+            largest = max(np.abs(vector.values).max(initial=0), abs(vector.base))
             if not largest <= _SAFE and not np.isfinite(self._items.scores(vector)).all():
                 raise self._overflow(weights)
         return vector

@@ -308,7 +308,7 @@ class Recommender:
         """
         if len(users) != len(items):
             raise SettingError(f"users has length {len(users)} and items {len(items)}; expected pairs")
-        if self._people.has_news(users):
+        if self._people.has_news(users) or self._people.have_neighbours:
             scored = (self.score([item], user=user)[0] for user, item in zip(users, items, strict=True))
             return np.fromiter(scored, np.float32, len(users))
         user_rows, item_rows = self._people.rows(users), self._item_rows("items", items)
@@ -346,14 +346,13 @@ class Recommender:
         Returns
         -------
         TopK or list of TopK
-            ``ids, cosines``, best first.
+            ``ids, cosines``, best first. A model that scores by neighbours alone has no rows: there it is the
+            scores by a history of the item alone.
         """
         k = _checked_k(k)
         if isinstance(item, list | tuple | np.ndarray):
-            rows = self.item_ids.rows(item).tolist()
-            return [_similar(self._items, self.item_ids, self._items.row(row), row, k) for row in rows]
-        row = self.item_ids.row(item)
-        return _similar(self._items, self.item_ids, self._items.row(row), row, k)
+            return [self._similar_items(row, k) for row in self.item_ids.rows(item).tolist()]
+        return self._similar_items(self.item_ids.row(item), k)
 
     @overload
     def similar_users(self, user: Id, k: int = 10) -> TopK: ...
@@ -465,6 +464,14 @@ class Recommender:
             best, scores = best_of(self._scores(None), k, excluded, pool, self.data.popularity)
         else:
             best, scores = self._items.best(person.vector, k, excluded, pool)
+        return TopK(self.item_ids.ids(best), scores)
+
+    def _similar_items(self, row: int, k: int) -> TopK:
+        if self.data.items.nnz or not self._people.have_neighbours:
+            return _similar(self._items, self.item_ids, self._items.row(row), row, k)
+        scores = self._scores(self._people.of_history(np.array([row]), None).vector)
+        scores[scores <= 0] = -np.inf
+        best, scores = best_of(scores, k, np.array([row]), popularity=self.data.popularity)
         return TopK(self.item_ids.ids(best), scores)
 
     def _scores(self, vector: Vector | None) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ that all of them give the same bits.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,11 +33,15 @@ class Vector(NamedTuple):
         Rising.
     values : ndarray of float32
     base : float32
+    added : callable, optional
+        Returns what else is added to the score of each row, float32 of shape (n_rows,): what neighbours
+        say. It is computed where it is asked for.
     """
 
     columns: NDArray[np.integer]
     values: NDArray[np.float32]
     base: np.float32 = np.float32(0)
+    added: Callable[[], NDArray[np.float32]] | None = None
 
 
 #: A vector without entries.
@@ -124,12 +129,14 @@ class TableScorer:
         return dots
 
     def scores(self, vector: Vector) -> NDArray[np.float32]:
-        """Dot products, plus the rows' bias and the vector's base, shape (n_rows,)."""
+        """Dot products, plus the rows' bias, the vector's base and what it adds, shape (n_rows,)."""
         scores = self.dots(vector)
         if self.bias is not None:
             scores += self.bias
         if vector.base:
             scores += vector.base
+        if vector.added is not None:
+            scores += vector.added()
         return scores
 
     def best(

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from sparserec_np.errors import ModelFormatError
 from sparserec_np.runtime.bounds import pattern_fault
 
-#: Widest table that a model may have: column numbers take two bytes at most.
+#: Widest table of embeddings that a model may have: column numbers take two bytes at most.
 MAX_DIM = 1 << 16
+
+#: Most columns that tables side by side may have; a column may stand for an item.
+MAX_COLUMNS = (1 << 31) - 1
 
 #: Far beyond any trained value, and small enough that no score of float32 overflows.
 MAX_MAGNITUDE = 1e12
@@ -120,7 +123,7 @@ class TableData:
         starts, rows, values = self.by_column
         indptr = np.zeros(self.n_rows + 1, np.intp)
         np.cumsum(np.bincount(rows, minlength=self.n_rows), out=indptr[1:])
-        indices = np.empty(self.nnz, np.uint8 if self.dim <= 1 << 8 else np.uint16)
+        indices = np.empty(self.nnz, _index_dtype(self.dim))
         by_row = np.empty(self.nnz, np.float32)
         # Columns rise, so that each appends to rows that are sorted so far: no sort is needed.
         free = indptr[:-1].copy()
@@ -177,6 +180,14 @@ class TableData:
         entries = slice(int(self.indptr[row]), int(self.indptr[row + 1]))
         return self.indices[entries], self.values[entries]
 
+    def columns(self, start: int, stop: int) -> TableData:
+        """Return the columns from `start` to before `stop` as a table; its arrays are views."""
+        starts, rows, values = self.by_column
+        first, last = int(starts[start]), int(starts[stop])
+        return TableData.from_columns(
+            starts[start : stop + 1] - starts[start], rows[first:last], values[first:last], self.n_rows
+        )
+
     def dense(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
         """Copy some rows into a dense array, shape (len(rows), dim)."""
         found = self.entries(rows)
@@ -190,8 +201,8 @@ class TableData:
 
     def check_dim(self, name: str) -> None:
         """Check the width; `name` begins the message."""
-        if not 1 <= self.dim <= MAX_DIM:
-            raise ModelFormatError(f"dim of {name} is {self.dim}; expected 1 to {MAX_DIM}")
+        if not 1 <= self.dim <= MAX_COLUMNS:
+            raise ModelFormatError(f"dim of {name} is {self.dim}; expected 1 to {MAX_COLUMNS}")
 
     def check(self, name: str) -> None:
         """Check every invariant of what the table was made from.
@@ -208,6 +219,11 @@ class TableData:
         else:
             check_csr(f"columns of {name}", indptr, indices, self.n_rows, "column")
         check_values(f"{name}.values", values, self.nnz)
+
+
+def _index_dtype(dim: int) -> Any:
+    """Return the smallest unsigned type that holds the numbers of `dim` columns."""
+    return np.uint8 if dim <= 1 << 8 else np.uint16 if dim <= 1 << 16 else np.uint32
 
 
 def check_csr(
