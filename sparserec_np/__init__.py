@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sparserec_np.data import Interactions
-    from sparserec_np.models import Checkpoint, SparseBPR, SparseGraph, SparseMF, load
+    from sparserec_np.models import Checkpoint, SparseBlend, SparseBPR, SparseGraph, SparseMF, load
     from sparserec_np.runtime import Recommender
 
 __version__ = "0.1.0"
@@ -21,6 +21,7 @@ _HOME = {
     "Interactions": "sparserec_np.data",
     "Recommender": "sparserec_np.runtime",
     "SparseBPR": "sparserec_np.models",
+    "SparseBlend": "sparserec_np.models",
     "SparseGraph": "sparserec_np.models",
     "SparseMF": "sparserec_np.models",
     "load": "sparserec_np.models",
@@ -31,6 +32,7 @@ __all__ = [
     "Interactions",
     "Recommender",
     "SparseBPR",
+    "SparseBlend",
     "SparseGraph",
     "SparseMF",
     "__version__",

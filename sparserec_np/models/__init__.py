@@ -6,6 +6,7 @@ import os
 
 from sparserec_np.errors import ModelFormatError, shown
 from sparserec_np.models.base import SparseRecommender
+from sparserec_np.models.blend import SparseBlend
 from sparserec_np.models.bpr import SparseBPR
 from sparserec_np.models.checkpoint import Checkpoint
 from sparserec_np.models.graph import SparseGraph
@@ -14,10 +15,19 @@ from sparserec_np.runtime import load_model
 from sparserec_np.runtime.format import Mapped, naming
 
 ESTIMATORS: dict[str, type[SparseRecommender]] = {
-    cls.__name__: cls for cls in (SparseBPR, SparseGraph, SparseMF)
+    cls.__name__: cls for cls in (SparseBlend, SparseBPR, SparseGraph, SparseMF)
 }
 
-__all__ = ["ESTIMATORS", "Checkpoint", "SparseBPR", "SparseGraph", "SparseMF", "SparseRecommender", "load"]
+__all__ = [
+    "ESTIMATORS",
+    "Checkpoint",
+    "SparseBPR",
+    "SparseBlend",
+    "SparseGraph",
+    "SparseMF",
+    "SparseRecommender",
+    "load",
+]
 
 
 def load(path: str | os.PathLike[str], *, mmap: Mapped = True) -> SparseRecommender:

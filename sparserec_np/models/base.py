@@ -18,7 +18,7 @@ from sparserec_np.models.amounts import AMOUNTS, amount_of
 from sparserec_np.models.answers import Answers
 from sparserec_np.models.checkpoint import Checkpoint
 from sparserec_np.models.fitting import n_negatives
-from sparserec_np.models.outcome import Record
+from sparserec_np.models.outcome import Outcome, Record
 from sparserec_np.models.run import VALIDATION_K, Run
 from sparserec_np.models.settings import check_settings
 from sparserec_np.models.stored import Stored
@@ -137,18 +137,41 @@ class SparseRecommender(Answers, Stored):
         with Workers(self.n_jobs) as workers:
             run = Run(self, data, loss, workers, on_epoch, checkpoint)
             outcome = run.run()
+            self._assemble(run, outcome, data, workers)
         if isinstance(self.random_state, np.random.Generator):
             self.settings_["random_state"] = run.entropy
         self.learning_rate_ = run.settings["learning_rate"]
-        self.validation_ = outcome.validation
         self.baseline_ = run.baseline
-        assert outcome.items is not None
-        self.users_ = None if outcome.users is None else _without_untrained(outcome.users, data)
-        self.items_ = outcome.items
         self.n_epochs_ = outcome.epoch
         self.history_ = run.history
         self._data = self._model_data(data)
         self._recommender = Recommender(self._data)
+
+    #: Whether tables are trained at all, and whether parts are chosen on held-out interactions.
+    trains_table: bool = True
+    selects_parts: bool = False
+
+    def _select(
+        self,
+        train: Interactions,
+        held_out: Interactions | None,
+        outcome: Outcome,
+        rng: np.random.Generator,
+        workers: Workers,
+    ) -> dict[str, Any]:
+        """Choose what the score is a sum of, beside the best tables of the training with a hold-out; JSON."""
+        return {}
+
+    def uses_table(self, selection: dict[str, Any]) -> bool:
+        """Whether the trained tables are part of what `_select` chose."""
+        return True
+
+    def _assemble(self, run: Run, outcome: Outcome, data: Interactions, workers: Workers) -> None:
+        """Keep the tables that answers are made of."""
+        assert outcome.items is not None
+        self.validation_ = outcome.validation
+        self.users_ = None if outcome.users is None else _without_untrained(outcome.users, data)
+        self.items_ = outcome.items
 
     def widths(self, data: Interactions) -> list[int]:
         """Return the widths that ``width=None`` tries on some interactions, ascending."""

@@ -14,6 +14,17 @@ _SETTINGS = settings_doc(
     losses='{"softmax", "bpr", "logistic"}',
     init_scale="Mean score of the positives at first.",
 )
+#: The numpydoc entries of the settings of estimators that train such a table.
+GRAPH_SETTINGS_DOC = f"""\
+{_SETTINGS}
+    width : int or None
+        Width of the table; None to choose among 1, 2, 4 and 8 times dim on the held-out interactions.
+    item_power : float
+        How much less a popular item of a history counts: its weight is its popularity to minus this power.
+    length_power : float
+        How much less each item of a long history counts.
+    history_dropout : float
+        Share of a history that training leaves out at random, anew for each batch."""
 
 
 class SparseGraph(SparseRecommender):  # noqa: D101
@@ -38,15 +49,7 @@ class SparseGraph(SparseRecommender):  # noqa: D101
 
     Parameters
     ----------
-{_SETTINGS}
-    width : int or None
-        Width of the table; None to choose among 1, 2, 4 and 8 times dim on the held-out interactions.
-    item_power : float
-        How much less a popular item of a history counts: its weight is its popularity to minus this power.
-    length_power : float
-        How much less each item of a long history counts.
-    history_dropout : float
-        Share of a history that training leaves out at random, anew for each batch.
+{GRAPH_SETTINGS_DOC}
 
     Attributes
     ----------

@@ -82,6 +82,8 @@ class Run:
         The records of all epochs, those before an interruption included.
     baseline : dict
         What the most popular items score on the held-out interactions; empty without.
+    selection : dict
+        The parts that the estimator chose on held-out interactions, as JSON; empty where it has no choice.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class Run:
         self.settings: dict[str, Any] = dict(estimator.settings_)
         self.baseline: Record = {}
         self.history: list[Record] = []
+        self.selection: dict[str, Any] = {}
         # Of the training with a hold-out: how often smaller steps were tried, and whether for a width that
         # was chosen tables were made to start from. Of the one after it: what the first one came to.
         self._attempt, self._had_start = 0, False
@@ -114,14 +117,23 @@ class Run:
             with understood(self._checkpoint_path):
                 seed = self._stand_where(self._saved.state)
         self.entropy: Any = seed.entropy
-        split_seed, self._train_seed, self._refit_seed = seed.spawn(3)
+        split_seed, self._train_seed, self._refit_seed, self._selection_seed = seed.spawn(4)
         self._train, self._held_out = self._split(split_seed)
         self._scorer = estimator._scorer(self._train)
 
     def run(self) -> Outcome:
         """Train, with validation where that is asked for; returns the final tables and how they did."""
         if self._first is None:
-            outcome = self._train_and_stop()
+            outcome = self._train_and_stop() if self._estimator.trains_table else self._untrained()
+            if self._estimator.selects_parts:
+                rng = np.random.default_rng(self._selection_seed)
+                self.selection = self._estimator._select(
+                    self._train, self._held_out, outcome, rng, self._workers
+                )
+                if not self._estimator.uses_table(self.selection):
+                    return outcome
+                if self._held_out is not None and self.settings["refit"]:
+                    outcome.users = outcome.items = None
             if outcome.items is not None:
                 return outcome
             self._first = outcome
@@ -152,6 +164,11 @@ class Run:
             # All weights are 1: no copy of them is needed.
             train.user_items.data = data.user_items.data[: train.n_interactions]
         return train, held_out
+
+    def _untrained(self) -> Outcome:
+        """Return what stands for a table that the model does without."""
+        self.baseline = self._popularity()
+        return Outcome(None, None, 0, {}, 0.0)
 
     def _train_and_stop(self) -> Outcome:
         """Train on what is not held out.
@@ -279,7 +296,9 @@ class Run:
             few = np.count_nonzero(np.diff(held_out.user_items.indptr)) < _TELLING_USERS
             window = _WINDOW if few else 1
             patience = int(settings["early_stopping"])
-            validation = Validation(measure, patience, window, keep=not settings["refit"])
+            # What is chosen beside the table is chosen by the best one.
+            keep = estimator.selects_parts or not settings["refit"]
+            validation = Validation(measure, patience, window, keep=keep)
         standing = None
         if saved is not None:
             with understood(self._checkpoint_path):
@@ -322,6 +341,7 @@ class Run:
             "attempt": self._attempt,
             "had_start": self._had_start,
             "first": None if first is None else {"epoch": first.epoch, "validation": first.validation},
+            "selection": self.selection,
             "baseline": self.baseline,
             "history": [*self.history, record],
             "trainer": of_trainer,
@@ -340,6 +360,7 @@ class Run:
         if state["first"] is not None:
             self._first = Outcome(None, None, state["first"]["epoch"], state["first"]["validation"], 0.0)
         self.baseline = state["baseline"]
+        self.selection = dict(state["selection"])
         self.history = list(state["history"])
         return np.random.SeedSequence(int(state["seed"]))
 

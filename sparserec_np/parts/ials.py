@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -131,6 +132,59 @@ def fit_ials(
         return IALSFit(model.items, model.encoder_settings())
 
 
+def user_vectors(fit: IALSFit, histories: sparse.csr_array, workers: Workers) -> npt.NDArray[np.float32]:
+    """Solve for the vectors of users by their histories, as training does.
+
+    Parameters
+    ----------
+    fit : IALSFit
+    histories : csr_array (n, n_items)
+        Without duplicates; only the pattern is looked at.
+    workers : Workers
+        The bits do not depend on their number.
+
+    Returns
+    -------
+    float32 array (n, dim)
+    """
+    from threadpoolctl import threadpool_limits
+
+    mean_square = float(np.trace(_item_gram(fit.items))) / max(fit.items.n_rows, 1)
+    penalty = fit.encoder_settings["regularization"] * (mean_square or 1.0)
+    people = np.empty((histories.shape[0], fit.items.dim), dtype=np.float32)
+    with threadpool_limits(1):
+        _solve_users(
+            fit.items,
+            fit.encoder_settings["alpha"],
+            penalty,
+            (histories.indptr, histories.indices),
+            workers,
+            people,
+        )
+    return people
+
+
+def _item_gram(items: SparseTable) -> npt.NDArray[np.float64]:
+    matrix = items.to_scipy().astype(np.float64)
+    return (matrix.T @ matrix).toarray()
+
+
+def _solve_users(
+    items: SparseTable,
+    unobserved: float,
+    penalty: float,
+    histories: tuple[npt.NDArray[Any], npt.NDArray[Any]],
+    workers: Workers,
+    people: npt.NDArray[np.float32],
+) -> None:
+    """Write the vectors of users, whose histories are given as row pointers and items."""
+    system = unobserved * _item_gram(items)
+    system[np.diag_indices(items.dim)] += penalty
+    # Each system is made and solved in a time that grows with its size, which is never above the width.
+    work = np.minimum(np.diff(histories[0]), items.dim) ** 2
+    workers.run_by_work(solve_users, work, *histories, *items.arrays, system, np.linalg.inv(system), people)
+
+
 def _starting_table(
     user_items: sparse.csr_array,
     n_entries: int,
@@ -194,25 +248,14 @@ class _Alternation:
         frequencies = (self._degrees + unobserved * n_users) ** frequency_power
         self._penalties = regularization * frequencies / max(frequencies.mean(), np.finfo(float).tiny)
 
-    def _item_gram(self) -> npt.NDArray[np.float64]:
-        matrix = self.items.to_scipy().astype(np.float64)
-        return (matrix.T @ matrix).toarray()
-
     def encoder_settings(self) -> dict[str, float]:
         """Return the settings of the encoder that solves for users as `solve_users` does."""
-        mean_square = float(np.trace(self._item_gram())) / max(self.items.n_rows, 1)
+        mean_square = float(np.trace(_item_gram(self.items))) / max(self.items.n_rows, 1)
         return {"alpha": self._unobserved, "regularization": self._penalty / (mean_square or 1.0)}
 
     def solve_users(self) -> None:
         """Solve for the vectors of all users."""
-        system = self._unobserved * self._item_gram()
-        system[np.diag_indices(self.items.dim)] += self._penalty
-        lengths = np.diff(self._histories[0])
-        # Each system is made and solved in a time that grows with its size, which is never above the width.
-        self._workers.run_by_work(
-            solve_users, np.minimum(lengths, self.items.dim) ** 2, *self._histories, *self.items.arrays,
-            system, np.linalg.inv(system), self.people,
-        )  # fmt: skip
+        _solve_users(self.items, self._unobserved, self._penalty, self._histories, self._workers, self.people)
 
     def solve_items(self) -> None:
         """Solve for the stored entries of all items."""
