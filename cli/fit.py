@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from sparserec_np.models import SparseBPR, SparseGraph, SparseMF
+from sparserec_np.models import SparseBlend, SparseBPR, SparseGraph, SparseMF
 from sparserec_np.runtime import save_model
 
 from . import budget
@@ -24,7 +24,7 @@ from .progress import Progress
 from .rescue import write_or_rescue
 from .settings import make_estimator, setting_options
 
-_MODELS = {"bpr": SparseBPR, "graph": SparseGraph, "mf": SparseMF}
+_MODELS = {"blend": SparseBlend, "bpr": SparseBPR, "graph": SparseGraph, "mf": SparseMF}
 
 
 @click.command(
@@ -42,9 +42,9 @@ _MODELS = {"bpr": SparseBPR, "graph": SparseGraph, "mf": SparseMF}
 @click.option(
     "--model",
     type=click.Choice(list(_MODELS)),
-    help="graph makes people of the items in their history and spends all entries on the items; bpr ranks by "
-    "a row for each user and item; mf predicts ratings or choices one by one. [default: graph; mf with "
-    "--loss squared]",
+    help="blend sums up sparse parts, chosen on held-out interactions; graph is its table alone: it encodes "
+    "users by the items of their history and spends all entries on the items; bpr ranks by a row for each "
+    "user and item; mf predicts ratings or choices one by one. [default: blend; mf with --loss squared]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; all for people goes to standard error.")
 @precision_option(None)
@@ -85,7 +85,7 @@ def command(
     if max_bytes is not None and options["density"] is not None:
         raise click.UsageError("give either --density or --max-bytes, which chooses the density")
     if model is None:
-        model = "mf" if options["loss"] == "squared" else "graph"
+        model = "mf" if options["loss"] == "squared" else "blend"
     estimator = make_estimator(model, _MODELS, options)
     estimator.check_settings()
     interactions = read(data, **reading)
@@ -107,6 +107,9 @@ def command(
         if isinstance(estimator, SparseBPR):
             # The bytes were reckoned for this width.
             estimator.set_params(width=choice.dim)
+        if isinstance(estimator, SparseBlend) and options["parts"] is None:
+            # Item-item weights take bytes for each item beside those for each entry.
+            estimator.set_params(parts="table,table+neighbours" if choice.seen else "table")
         precision = choice.precision
         say(f"to fit into {max_bytes:,} bytes:")
         for reason in choice.reasons:
@@ -150,6 +153,7 @@ def command(
         "learning_rate": estimator.learning_rate_,
         "amount": estimator.amount_,
         "by_amount": {name: estimator.settings_[name] for name in estimator.by_amount},
+        "parts": _parts(estimator),
         "width": estimator.items_.dim,
         "nnz": nnz,
         "n_positions": n_positions,
@@ -188,6 +192,32 @@ def _choice(
     )
 
 
+def _parts(estimator: Any) -> dict[str, Any] | None:
+    """Return what a sum consists of and what else was tried; None for a model that is no sum."""
+    if not isinstance(estimator, SparseBlend):
+        return None
+    encoder, settings = estimator.parts_.encoder()
+    return {
+        "chosen": estimator.chosen_,
+        "encoder": encoder,
+        "encoder_settings": settings,
+        "candidates": estimator.candidates_,
+    }
+
+
+def _tried(parts: dict[str, Any]) -> list[tuple[str, str]]:
+    """Lay out the parts that were chosen, and the best that was reached with each sum."""
+    rows = [("parts", parts["chosen"].replace("+", " + "))]
+    best: dict[str, float] = {}
+    for candidate in parts["candidates"]:
+        best[candidate["parts"]] = max(best.get(candidate["parts"], 0.0), candidate["ndcg@20"])
+    tried = sorted(best.items(), key=lambda one: -one[1])
+    return rows + [
+        ("tried" if number == 0 else "", f"NDCG@20 {ndcg:.4f}  {name.replace('+', ' + ')}")
+        for number, (name, ndcg) in enumerate(tried)
+    ]
+
+
 def _table(report: dict[str, Any]) -> str:
     """Lay out what came of the training."""
     rows = [
@@ -198,6 +228,7 @@ def _table(report: dict[str, Any]) -> str:
             else "0: none improved on the start",
         ),
         *_chosen(report),
+        *(_tried(report["parts"]) if report["parts"] else []),
         ("stored entries", f"{report['nnz']:,} in tables of width {report['width']}"),
         (
             "model file",

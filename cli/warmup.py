@@ -93,6 +93,8 @@ def _commands() -> list[str]:
     models = [
         fit("text.csv", "--model graph --teacher als+ease --mask-init spectral"),
         fit("numbers.tsv", "--model graph --teacher spectral --dim 300 --width 300"),
+        fit("text.csv", "--model blend --parts table+linear+neighbours"),
+        fit("numbers.tsv", "--model blend --parts ials+neighbours"),
         fit("text.csv", "--model bpr --mask-init nmf"),
         fit("text.csv", "--model mf"),
         fit("text.csv", "--model mf --loss squared"),
@@ -108,7 +110,7 @@ def _commands() -> list[str]:
     for teacher in ("als+ease", "spectral"):
         fit("text.csv.dir", f"--model graph --teacher {teacher}")
     for data in ("text.csv.dir", "numbers.tsv.dir", "long.csv.dir"):
-        for model in ("graph", "bpr", "mf", "mf --loss squared"):
+        for model in ("blend", "bpr", "mf", "mf --loss squared"):
             fit(data, f"--model {model}")
     fit("many.csv", "--model bpr --dim 8 --width 8 --mask-init random --early-stopping 0 --negatives 1")
     for number, model in enumerate(models):
@@ -131,11 +133,11 @@ def _run(arguments: list[str]) -> None:
 
 def _without_commands(data: Path) -> None:
     """Run the kernels that a small file or the command line does not come to."""
-    from sparserec_np import Interactions, Recommender, SparseGraph
+    from sparserec_np import Interactions, Recommender, SparseBlend
     from sparserec_np.shuffling import RandomOrder
 
     RandomOrder(100, 0)[:]  # the examples of an epoch, where they are many millions
-    model = SparseGraph(epochs=1).fit(Interactions.from_csv(data))
+    model = SparseBlend(epochs=1, parts="table+neighbours").fit(Interactions.from_csv(data))
     Recommender(model.recommender.data, accelerate=True).recommend(history=["i1", "i2"], k=3)
 
 

@@ -136,7 +136,9 @@ def test_max_bytes_are_kept(run, data, model, budget, arguments):
 
 def test_max_bytes_go_to_the_items_where_users_are_their_histories(run, data):
     report = run("fit", data, *QUICK, "--max-bytes", "8KB", "--json").json
-    assert report["estimator"] == "SparseGraph"
+    assert report["estimator"] == "SparseBlend"
+    # Neighbours need what users were trained on, and there is no room for it.
+    assert report["parts"]["chosen"] == "table"
     assert not report["seen"]
     model = load_model(data.parent / "data.srec")
     assert model.users is None
