@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import hashlib
 import json
 import multiprocessing
@@ -22,8 +24,20 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 def gowalla() -> tuple[Interactions, Interactions]:
     """Train and test part of Gowalla, the test part in the rows of the train part."""
-    train = Interactions.from_csv(_data("gowalla/train.csv.gz"))
-    return train, in_rows_of(train, Interactions.from_csv(_data("gowalla/test.csv.gz")))
+    return given_parts("gowalla")
+
+
+def given_parts(name: str) -> tuple[Interactions, Interactions]:
+    """Train and test part of a data set that comes split, the test part in the rows of the train part."""
+    train, test = (_pairs(_data(f"{name}/{part}.csv.gz")) for part in ("train", "test"))
+    return train, in_rows_of(train, test)
+
+
+def _pairs(path: Path) -> Interactions:
+    """Read users and items alone: that a game was never played says nothing against it."""
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return Interactions.from_arrays([row["user"] for row in rows], [row["item"] for row in rows])
 
 
 def movielens() -> Interactions:
@@ -51,8 +65,8 @@ def in_rows_of(train: Interactions, other: Interactions) -> Interactions:
         (pairs.row, other.users, train.users),
         (pairs.col, other.items, train.items),
     ):
-        row_of = {id: row for row, id in enumerate(ours.ids().tolist())}
-        ends.append(np.array([row_of.get(id, -1) for id in theirs.ids().tolist()])[numbers])
+        row_of = {id: row for row, id in enumerate(list(ours.ids()))}
+        ends.append(np.array([row_of.get(id, -1) for id in list(theirs.ids())])[numbers])
     known = (ends[0] >= 0) & (ends[1] >= 0)
     matrix = sparse.csr_array(
         (pairs.data[known], (ends[0][known], ends[1][known])), shape=train.user_items.shape

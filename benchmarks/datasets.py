@@ -10,6 +10,8 @@ movielens   MovieLens 100K, ratings of 4 and 5: what    20 % of each user's inte
             the test part leaves                        the seed
 synthetic   5,000 × 3,000, 150,000 interactions made    20 % of each user's interactions, drawn by
             by the seed: what the test part leaves      the seed
+those of    the given train part                        the given test part
+`SPLIT`
 ==========  ==========================================  ============================================
 
 Settings are chosen on `validation_split` of the train part. It is the very split that the estimators make for
@@ -21,17 +23,21 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from common import gowalla, in_rows_of, movielens
+from common import given_parts, gowalla, in_rows_of, movielens
 
 from sparserec_np.data import Interactions, make_interactions, split_random
 
 NAMES = ("gowalla", "thin-10", "thin-5", "movielens", "synthetic")
+#: Further data sets that come split.
+SPLIT = ("yelp2018", "steam", "citeulike", "video-games", "book-crossing")
 
 
 def train_and_test(name: str, seed: int = 0) -> tuple[Interactions, Interactions]:
     """Return the train and the test part of the data set ``name``, the test part in the train part's rows."""
     if name == "gowalla":
         return _gowalla()
+    if name in SPLIT:
+        return given_parts(name)
     if name.startswith("thin-"):
         train, test = _gowalla()
         few = thinned(train, int(name.removeprefix("thin-")), seed)
@@ -44,7 +50,7 @@ def train_and_test(name: str, seed: int = 0) -> tuple[Interactions, Interactions
     elif name == "synthetic":
         whole = make_interactions(5000, 3000, 150_000, random_state=seed)
     else:
-        raise ValueError(f"the data set is {name!r}; expected one of {', '.join(NAMES)}")
+        raise ValueError(f"the data set is {name!r}; expected one of {', '.join((*NAMES, *SPLIT))}")
     return split_random(whole, 0.2, np.random.default_rng(seed))
 
 
