@@ -151,7 +151,8 @@ def _blocks(
 ) -> Iterator[Recommendations]:
     # Kernels read wherever the numbers of an array point to, and a model may be of anybody's making.
     model.check(whole=False)
-    model.check_tables(seen=filter_seen or model.users is None)
+    by_seen = model.users is None or model.parts.neighbours is not None
+    model.check_tables(seen=filter_seen or by_seen)
     vectors = _Vectors(model)
     items = _Items(model, pool)
     add = added_by(model)

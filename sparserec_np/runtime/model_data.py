@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sparserec_np.errors import ModelFormatError, SettingError
 from sparserec_np.runtime.ids import IdMap, in_memory
-from sparserec_np.runtime.parts import Parts
+from sparserec_np.runtime.parts import ITEMS, Parts
 from sparserec_np.runtime.table_data import MAX_MAGNITUDE, TableData, check_csr, check_length, check_values
 
 
@@ -186,7 +186,14 @@ class ModelData:
             check_values("user_bias", self.user_bias, self.n_users)
         if not abs(self.offset) <= MAX_MAGNITUDE:
             raise ModelFormatError(f"offset is {self.offset}; expected a finite number")
-        if Parts.of(self.encoder, self.encoder_settings, self.dim).neighbours and self.seen is None:
+        parts = Parts.of(self.encoder, self.encoder_settings, self.dim)
+        for block in parts.blocks:
+            if block.encoder == ITEMS and block.width != self.n_items:
+                raise ModelFormatError(
+                    f"encoder_settings: the width of a block of items is {block.width}; expected "
+                    f"{self.n_items}, a column for each item"
+                )
+        if parts.neighbours and self.seen is None:
             raise ModelFormatError("encoder_settings hold neighbours, but the interactions are missing")
 
     def check_tables(self, *, seen: bool = True) -> None:

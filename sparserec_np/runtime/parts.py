@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sparserec_np.errors import ModelFormatError
+from sparserec_np.errors import ModelFormatError, shown
 from sparserec_np.runtime.encoding import ENCODERS, check_encoder
 from sparserec_np.runtime.neighbours import NeighbourFilter, NeighbourSettings
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 PARTS = "parts"
 #: Encoder of a block whose columns are items: a history's items have 1 there, or their weight.
 ITEMS = "items"
+
+# Each is encoded by itself, so that a file of many would ask for much time.
+_MOST_BLOCKS = 32
 
 # Encoders of blocks that are tables of embeddings. Ratings are predicted by one table alone.
 _TABLES = ("sum", "ridge")
@@ -98,6 +101,10 @@ class Parts:
             return cls((Block(encoder, dim, settings),))
         if not set(settings) <= {"blocks", "neighbours"} or not isinstance(settings.get("blocks"), list):
             raise ModelFormatError("encoder_settings of parts must hold a list of blocks")
+        if len(settings["blocks"]) > _MOST_BLOCKS:
+            raise ModelFormatError(
+                f"encoder_settings hold {len(settings['blocks'])} blocks; expected at most {_MOST_BLOCKS}"
+            )
         blocks = tuple(_block(block) for block in settings["blocks"])
         if not blocks or sum(block.width for block in blocks) != dim:
             raise ModelFormatError(
@@ -123,16 +130,20 @@ class Parts:
 
 def _block(described: Any) -> Block:
     if not isinstance(described, Mapping):
-        raise ModelFormatError(f"encoder_settings: a block is {described!r}; expected its encoder and width")
+        raise ModelFormatError(
+            f"encoder_settings: a block is {shown(described)}; expected its encoder and width"
+        )
     settings = dict(described)
     encoder, width = settings.pop("encoder", None), settings.pop("width", None)
     if encoder not in (*_TABLES, ITEMS):
         raise ModelFormatError(
-            f"encoder_settings: the encoder of a block is {encoder!r}; "
+            f"encoder_settings: the encoder of a block is {shown(encoder)}; "
             f"expected one of {', '.join((*_TABLES, ITEMS))}"
         )
     if type(width) is not int or width < 1:
-        raise ModelFormatError(f"encoder_settings: the width of a block is {width!r}; expected at least 1")
+        raise ModelFormatError(
+            f"encoder_settings: the width of a block is {shown(width)}; expected at least 1"
+        )
     if encoder != ITEMS:
         check_encoder(encoder, settings)
     elif settings:
