@@ -18,7 +18,7 @@ from sparserec_np.runtime.encoding import ENCODERS
 from sparserec_np.runtime.format import parse_json
 from sparserec_np.runtime.parts import PARTS
 from sparserec_np.runtime.precision import MAX_EXPONENT, PRECISIONS
-from sparserec_np.runtime.table_data import MAX_COLUMNS, MAX_MAGNITUDE
+from sparserec_np.runtime.table_data import MAX_COLUMNS, MAX_DIM, MAX_MAGNITUDE
 
 FORMAT, FORMAT_VERSION = "srec", "2"
 
@@ -245,4 +245,6 @@ def read_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
         if name not in metadata:
             raise ModelFormatError(f"metadata {name!r} is missing")
         values[name] = field.read(name, metadata[name])
+    if values["encoder"] != PARTS and values["dim"] > MAX_DIM:
+        raise ModelFormatError(f"dim is {shown(metadata['dim'])}; expected 1 to {MAX_DIM}")
     return values

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sparserec_np.errors import ModelFormatError, shown
 from sparserec_np.runtime.encoding import ENCODERS, check_encoder
 from sparserec_np.runtime.neighbours import NeighbourFilter, NeighbourSettings
+from sparserec_np.runtime.table_data import MAX_DIM
 
 if TYPE_CHECKING:
     from sparserec_np.runtime.model_data import ModelData
@@ -98,6 +99,8 @@ class Parts:
         """
         if encoder != PARTS:
             check_encoder(encoder, settings)
+            if dim > MAX_DIM:
+                raise ModelFormatError(f"dim is {dim}; expected 1 to {MAX_DIM}")
             return cls((Block(encoder, dim, settings),))
         if not set(settings) <= {"blocks", "neighbours"} or not isinstance(settings.get("blocks"), list):
             raise ModelFormatError("encoder_settings of parts must hold a list of blocks")
@@ -145,6 +148,10 @@ def _block(described: Any) -> Block:
             f"encoder_settings: the width of a block is {shown(width)}; expected at least 1"
         )
     if encoder != ITEMS:
+        if width > MAX_DIM:
+            raise ModelFormatError(
+                f"encoder_settings: the width of a block is {shown(width)}; expected at most {MAX_DIM}"
+            )
         check_encoder(encoder, settings)
     elif settings:
         raise ModelFormatError(

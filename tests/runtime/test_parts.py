@@ -40,6 +40,7 @@ def test_a_table_and_a_block_of_items_stand_side_by_side(tmp_path):
         ([{"encoder": ["sum"], "width": 8}], r"the encoder of a block is \['sum'\]"),
         ([{"encoder": "sum", "width": True}], "the width of a block is True"),
         ([{"encoder": "ratings", "width": 8}], "the encoder of a block is 'ratings'"),
+        ([{"encoder": "sum", "width": 70_000}], "the width of a block is 70000; expected at most 65536"),
         ([5], "a block is 5; expected its encoder and width"),
         ([], r"the blocks have widths \[\]"),
     ],
