@@ -17,7 +17,18 @@ def best_by_sorting(candidates, k, keys=None):
 
 
 def ranked(
-    people, items, k, *, bias=None, keys=None, bounds=None, base=None, exclude=None, order=None, floors=None
+    people,
+    items,
+    k,
+    *,
+    bias=None,
+    keys=None,
+    bounds=None,
+    base=None,
+    exclude=None,
+    order=None,
+    floors=None,
+    added=None,
 ):
     """Call the kernel with arrays of the right types; ``items`` is CSR."""
     n, n_items = len(people), items.shape[0]
@@ -43,6 +54,7 @@ def ranked(
         np.zeros(n_items, np.float32) if bias is None else bias,
         np.zeros(n_items, np.int64) if keys is None else keys,
         np.full(n_items, np.inf) if bounds is None else bounds,
+        np.zeros((0, 0), np.float32) if added is None else added,
         ids,
         scores,
         counts,
@@ -152,3 +164,16 @@ def test_items_below_their_bound_are_passed_over():
     # Bounds are believed: items said to be worth nothing are not looked at once the lists are full.
     ids, _, _ = ranked(people, items, 5, bounds=np.where(np.arange(900) < LANES, np.inf, 0.0))
     assert ids.max() < LANES
+
+
+def test_what_is_added_for_a_pair_counts_like_a_bias_of_each_person():
+    rng = np.random.default_rng(3)
+    n, n_items, k = LANES + 3, 40, 7
+    nothing = sparse.csr_array((n_items, 1), dtype=np.float32)
+    added = rng.integers(-5, 6, size=(n, n_items)).astype(np.float32)
+    ids, scores, counts = ranked(np.zeros((n, 1)), nothing, k, added=added)
+    assert (counts == k).all()
+    for person in range(n):
+        expected = best_by_sorting(added[person], k)
+        np.testing.assert_array_equal(ids[person], expected)
+        np.testing.assert_array_equal(scores[person], added[person, expected])
