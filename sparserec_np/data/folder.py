@@ -29,6 +29,7 @@ from sparserec_np.data.parts import damaged, map_array, read_text
 from sparserec_np.errors import DataError, ModelFormatError, SettingError, shown
 from sparserec_np.runtime.bounds import pattern_fault
 from sparserec_np.runtime.files import sync_folder
+from sparserec_np.runtime.format import parse_json
 from sparserec_np.runtime.ids import ID_PARTS, IdMap
 from sparserec_np.runtime.table_data import MAX_WEIGHT
 
@@ -47,6 +48,8 @@ _NAMES = (*_DTYPES, *(f"{role}_ids.{part}" for role in _ROLES for part in ID_PAR
 # Users and items are numbered in 32 bits.
 _MOST = (1 << 31) - 1
 _MAX_HEADER = 16 << 20
+# Items that may be without interactions. Nothing in the files grows with them, but what a model needs does.
+_MOST_WITHOUT = 1 << 24
 # Interactions that are checked at a time.
 _BLOCK = 1 << 20
 # How often a folder is read that is replaced meanwhile.
@@ -166,6 +169,11 @@ def write_rest(
             name = f"{role}_ids.{part}"
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
             described[name] = (array.dtype, len(array))
+    if len(ids["item"]) > described["items"][1] + _MOST_WITHOUT:
+        raise DataError(
+            f"more than {_MOST_WITHOUT:,} of the {len(ids['item']):,} items have no interaction; a folder "
+            "does not hold so many: leave them out"
+        )
     header = {
         "format": FORMAT,
         "version": VERSION,
@@ -178,7 +186,9 @@ def write_rest(
             name: {"dtype": dtype.name, "length": length} for name, (dtype, length) in described.items()
         },
     }
-    (folder / HEADER).write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
+    # The name of the source may hold bytes that are not text.
+    text = json.dumps(header, indent=1, ensure_ascii=False) + "\n"
+    (folder / HEADER).write_bytes(text.encode(errors="replace"))
 
 
 def read_folder(path: Path) -> tuple[Arrays, dict[str, IdMap], dict[str, Any]]:
@@ -274,16 +284,14 @@ def check_target(path: Path, replace: bool, how: str = "replace=True") -> None:
 def _read_header(path: Path) -> dict[str, Any]:
     file = path / HEADER
     try:
-        header = json.loads(read_text(file, _MAX_HEADER))
+        header = parse_json(read_text(file, _MAX_HEADER), "it")
     except FileNotFoundError:
         raise DataError(
             f"{path}: found no {HEADER} in it; expected a folder that Interactions.to_dir wrote; give a file "
             "of interactions, or such a folder"
         ) from None
-    except DataError:  # which is a ValueError, too
-        raise
-    except (ValueError, RecursionError):
-        raise damaged(file, "found no JSON") from None
+    except (ModelFormatError, UnicodeDecodeError) as error:
+        raise damaged(file, f"found no JSON that we write ({error})") from None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise DataError(f"{file}: found another format than {FORMAT!r}; expected a folder of interactions")
     if header.get("version") != VERSION:
@@ -300,6 +308,10 @@ def _check_header(file: Path, header: Mapping[str, Any]) -> None:
             raise damaged(file, f"found {shown(header.get(name))} as {name}")
         if name != "n_interactions" and header[name] > _MOST:
             raise damaged(file, f"found {shown(header[name])} as {name}; expected at most {_MOST:,}")
+    if header["n_items"] > header["n_interactions"] + _MOST_WITHOUT:
+        raise damaged(
+            file, f"found {header['n_items']} as n_items, of {header['n_interactions']} interactions"
+        )
     described = header.get("arrays")
     if not isinstance(described, dict) or not isinstance(header.get("ids"), dict):
         raise damaged(file, "found no description of the arrays")

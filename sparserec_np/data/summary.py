@@ -67,7 +67,7 @@ class ReadSummary:
                 merged=int(kept["merged"]),
                 columns={str(role): str(name) for role, name in kept["columns"].items()},
             )
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             return cls(source=source, n_rows=0)
 
     def lines(self) -> list[str]:

@@ -3,10 +3,12 @@
 import json
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -184,10 +186,13 @@ def test_what_is_not_a_regular_file_is_refused_at_once(folder, name, make):
         ("interactions.json", lambda f: f.write_text("[" * 100_000), "found no JSON"),
         ("interactions.json", lambda f: f.write_text("[]"), "another format"),
         ("interactions.json", lambda f: edit(f, version=2), "found version 2"),
+        ("interactions.json", lambda f: edit(f, weighted="\ud800"), "half of a character"),
+        ("interactions.json", lambda f: edit(f, n_items=1 << 30, ids={}), "found 1073741824 as n_items, of "),
         ("interactions.json", lambda f: edit(f, n_items=True), "found True as n_items"),
         ("interactions.json", lambda f: edit(f, n_users=49), "expected 50"),
         ("interactions.json", lambda f: edit(f, n_items=1 << 31), "n_items; expected at most 2,147,483,647"),
-        ("interactions.json", lambda f: edit(f, n_items=10**4000), "as n_items; expected at most"),
+        ("interactions.json", lambda f: edit(f, n_items=10**19), "as n_items; expected at most"),
+        ("interactions.json", lambda f: edit(f, n_items=10**4000), "an integer has 4001 digits"),
         ("interactions.json", lambda f: edit(f, arrays={}), "no array 'indptr'"),
         ("interactions.json", lambda f: edit(f, arrays={"../x": {}}), "no place here"),
         ("interactions.json", lambda f: edit(f, arrays={"user_ids./x": {}}), "no file of this folder"),
@@ -199,6 +204,28 @@ def test_a_damaged_folder_is_refused_by_file_and_fault(folder, file, damage, mes
         Interactions.from_dir(folder)
     assert message in str(error.value)
     assert str(folder) in str(error.value)
+
+
+def test_a_summary_that_makes_no_sense_is_left_out(folder):
+    edit(folder / "interactions.json", summary={"source": "x", "n_rows": 1e400})
+    text = (folder / "interactions.json").read_text().replace("Infinity", "1e400")
+    (folder / "interactions.json").write_text(text)
+    assert Interactions.from_dir(folder).summary.n_rows == 0
+
+
+def test_a_source_whose_name_is_not_text_does_no_harm(tmp_path):
+    interactions = Interactions.from_arrays([1, 2], [3, 4])
+    interactions = replace(interactions, summary=replace(interactions.summary, source="\udcff.csv"))
+    interactions.to_dir(tmp_path / "data")
+    assert Interactions.from_dir(tmp_path / "data").summary.source.startswith("?.csv, by way of ")
+
+
+def test_more_items_without_interactions_than_files_tell_of_are_refused(tmp_path):
+    ones = np.ones(1, np.float32), (np.zeros(1, int), np.zeros(1, int))
+    interactions = Interactions.from_matrix(sp.csr_array(ones, shape=(1, (1 << 24) + 2)))
+    with pytest.raises(DataError, match="more than 16,777,216 of the 16,777,218 items have no interaction"):
+        interactions.to_dir(tmp_path / "data")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_is_replaced_unasked(folder):

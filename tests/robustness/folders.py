@@ -130,7 +130,7 @@ class Folders(Cases):
         if name == "interactions.json" and how < 0.8:
             try:
                 value = json.loads(files[name])
-            except ValueError:
+            except (ValueError, RecursionError):
                 value = {}
             for _ in range(int(rng.integers(1, 3))):
                 value = mutated_json(rng, value)
@@ -233,7 +233,7 @@ def _with_header(rng, content):
         )
     version = pick(rng, [(1, 0), (1, 0), (1, 0), (2, 0), (3, 0), (0, 0), (9, 9), (1, 1)])
     length = pick(rng, [None, None, None, None, 0, 1, 65_535, max(len(text) - 1, 0)])
-    if version[0] == 1 and length is None:
+    if version[0] == 1:
         text = text[:60_000]
     return _npy(text, data, version, length)
 

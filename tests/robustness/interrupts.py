@@ -58,6 +58,7 @@ class Interrupts(Cases):
             stop = (signal.SIGTERM, signal.SIGHUP)[number // 10 % 2]
         moment = float(rng.random()) * (20 if cold else 1.02 * self.seconds[which])
         self.path.unlink(missing_ok=True)
+        start = time.perf_counter()
         code, said = self._run(self.commands[which], stop, moment, cold=cold)
         name = f"{signal.Signals(stop).name} after {moment:.3f} s of {'a cold' if cold else 'a'} fit {which}"
         # Before the command begins, and once it has ended, a signal ends it as it ends any program.
@@ -72,6 +73,8 @@ class Interrupts(Cases):
             raise Fault(f"{name}: left {left}")
         if left:
             load_model(self.path, verify=True)
+        if code == 0 and not cold:  # the machine has become less busy: what took longer before is no measure
+            self.seconds[which] = min(self.seconds[which], time.perf_counter() - start)
         return "stopped" if code else "ended before"
 
     def _run(self, command, stop=None, moment=0.0, *, cold=False):
