@@ -6,10 +6,13 @@ import csv
 import io
 import json
 import math
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
+
+from sparserec_np.errors import SettingError
 
 
 def format_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,6 +46,11 @@ def show(columns: Sequence[str], rows: Iterable[Sequence[Any]], output_format: s
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)
+        if (lost := _not_printable(text.getvalue())) is not None:
+            raise SettingError(
+                f"standard output is in {sys.stdout.encoding}, which has no {lost!r}; set "
+                "PYTHONIOENCODING=utf-8, or give --json, which escapes it"
+            )
         click.echo(text.getvalue(), nl=False)
     else:
         click.echo(table(rows, columns))
@@ -52,9 +60,18 @@ def show_json(value: Any) -> None:
     """Print JSON as every program reads it: a number that is infinite or undefined is null."""
     finite = _finite(value)
     text = json.dumps(finite, ensure_ascii=False, allow_nan=False)
-    # Half of a surrogate pair, which a foreign file may hold, can only be written escaped.
-    whole = not any("\ud800" <= character <= "\udfff" for character in text)
+    # Such as half of a surrogate pair, which the name of a file may hold.
+    whole = _not_printable(text) is None
     click.echo(text if whole else json.dumps(finite, allow_nan=False))
+
+
+def _not_printable(text: str) -> str | None:
+    """Return the first character that standard output's encoding does not have, if there is one."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError as error:
+        return text[error.start]
+    return None
 
 
 def _finite(value: Any) -> Any:

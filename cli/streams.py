@@ -112,7 +112,8 @@ def _named(current: Any, original: Any, name: str, may_lose: bool = False) -> tu
         io.TextIOWrapper(
             io.BufferedWriter(stream),
             current.encoding,
-            current.errors,
+            # What is for people is readable also where its encoding has not all characters.
+            "backslashreplace" if current.errors == "strict" else current.errors,
             line_buffering=current.line_buffering,
             write_through=current.write_through,
         ),

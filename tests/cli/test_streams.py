@@ -1,5 +1,6 @@
 """Standard streams that are closed or full, or that nobody reads."""
 
+import json
 import os
 import re
 import shutil
@@ -94,3 +95,32 @@ def test_standard_input_that_is_closed(shell):
     result = shell("fit - -o m.srec <&-")
     assert result.returncode == 1
     assert result.stderr == "Error: standard input: it is closed; give a file, or something to read from\n"
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
+def test_text_that_the_encoding_does_not_have(tmp_path, encoding):
+    """An id beyond the terminal's encoding, and a file whose name is not text: no traceback, no wrong id."""
+    data = os.fsencode(tmp_path) + b"/\xff.csv"
+    Path(os.fsdecode(data)).write_text("1,日本\n2,日本\n2,x\n3,x\n", encoding="utf-8")
+
+    def call(*arguments):
+        command = [sys.executable, "-m", "sparserec_np", *arguments]
+        environment = {**os.environ, "PYTHONIOENCODING": encoding}
+        done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path, timeout=300)
+        return done.returncode, done.stdout.decode(encoding), done.stderr.decode(encoding)
+
+    code, said, errors = call("convert", data)
+    assert (code, errors) == (0, "")
+    assert "\\udcff.csv" in said
+    code, said, errors = call(
+        "fit", "\udcff.interactions", "--json", "--epochs", "1", "--dim", "2", "-o", "m.srec"
+    )
+    assert code == 0, errors
+    assert json.loads(said)["output"] == "m.srec"
+    asked = ("recommend", "m.srec", "--history", "x")
+    in_utf_8 = encoding == "utf-8"
+    assert ("日本" if in_utf_8 else "\\u65e5\\u672c") in call(*asked)[1]
+    assert [answer["item"] for answer in json.loads(call(*asked, "--json")[1])] == ["日本"]
+    code, said, errors = call(*asked, "--csv")
+    assert (code, said[:13]) == ((0, "item,score\n日本") if in_utf_8 else (1, ""))
+    assert errors == "" if in_utf_8 else "which has no '\\u65e5'; set" in errors
