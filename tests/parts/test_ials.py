@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,8 +9,10 @@ from sparserec_np.errors import SettingError
 from sparserec_np.exploration import blockwise
 from sparserec_np.kernels.alternating import judge_entries
 from sparserec_np.kernels.workers import Workers
+from sparserec_np.models.stored import table_data
 from sparserec_np.parts.ials import _Alternation, fit_ials
 from sparserec_np.runtime.encoding import ridge
+from sparserec_np.runtime.scoring import TableScorer
 from sparserec_np.tables import SparseTable
 
 UNOBSERVED, PENALTY = 0.05, 0.8
@@ -181,12 +181,7 @@ def test_exploration_makes_good_for_a_random_start(user_items):
 
 def test_the_encoder_solves_for_the_users_of_training(user_items, model):
     model.solve_users()
-    V = model.items.to_scipy().toarray()
-    scorer = SimpleNamespace(
-        dense=lambda rows: V[rows],
-        gram=V.T.astype(float) @ V,
-        table=SimpleNamespace(dim=8, n_rows=50),
-    )
+    scorer = TableScorer(table_data(model.items))
     for user in (1, 60):
         rows = user_items.indices[user_items.indptr[user] : user_items.indptr[user + 1]]
         person = ridge(scorer, None, rows, None, **model.encoder_settings())
