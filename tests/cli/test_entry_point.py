@@ -179,7 +179,7 @@ def test_ctrl_c_ends_the_process_whatever_numba_makes_of_it(model, after):
 import sys, threading, time
 from sparserec_np.cli import main
 from sparserec_np.runtime import Recommender
-def load(path):
+def load(path, **options):
     try:
         print("loading", flush=True)
         # A signal just before a sleep does not end the sleep: these are short.
