@@ -83,6 +83,7 @@ class Report:
     outcomes: Counter[str] = field(default_factory=Counter)
     faults: list[dict] = field(default_factory=list)
     seconds: float = 0.0
+    is_whole: bool = True
 
     @property
     def n_cases(self) -> int:
@@ -168,6 +169,8 @@ def run_cases(
                         _Process(kind, seed, process.left, folder).register(selector)
                 if budget is not None and time.monotonic() - started > budget:
                     break
+        except KeyboardInterrupt:
+            report.is_whole = False
         finally:
             for key in list(selector.get_map().values()):
                 selector.unregister(key.fileobj)

@@ -19,6 +19,12 @@ _BEGIN = "import os; from sparserec_np.entry import run; os.write({pipe}, b'.');
 _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
+def _restore_signals():
+    """Undo what a shell does to the signals of a job in the background, which Ctrl-C is not for."""
+    for number in _CODES:
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Interrupts(Cases):
     """Ctrl-C at random moments of a fit: an exit code of 130, no traceback, nothing half written."""
 
@@ -90,6 +96,7 @@ class Interrupts(Cases):
             stderr=subprocess.STDOUT,
             pass_fds=[there],
             env=environment,
+            preexec_fn=_restore_signals,
         )
         os.close(there)
         with process:

@@ -12,6 +12,7 @@ counted, with the number and the seed by which it can be run again, and the rest
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections import defaultdict
 
@@ -64,6 +65,8 @@ def main() -> None:
         kind, number = args.again
         print(cases.run_one(kind, args.seed, int(number)))
         return
+    # Whatever stops it, it tells what it has found.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     rows, n_faults = [], 0
     for kind in args.only:
         numbers = range(n_cases(kind, 1.0 if args.full else args.share))
@@ -78,6 +81,8 @@ def main() -> None:
         n_faults += len(report.faults)
         rows.append(_row(report))
         print("  ".join(map(str, rows[-1])), flush=True)
+        if not report.is_whole:
+            break
     print()
     for row in [("kind", "cases", "faults", "seconds", "what came of them"), *rows]:
         print("{:18} {:>7} {:>7} {:>8}  {}".format(*row))

@@ -335,6 +335,8 @@ def _ended(action, started, kill, said):
             sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
             sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            for number in (signal.SIGTERM, signal.SIGHUP):  # which a shell may have had ignored
+                signal.signal(number, signal.SIG_DFL)
             if started is not None:
                 started()
             action()
