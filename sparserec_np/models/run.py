@@ -274,7 +274,7 @@ class Run:
         shapes = self._table_shapes()
         if saved is not None:
             with understood(self._checkpoint_path):
-                start = take_tables(saved.tensors, shapes)
+                start = take_tables(saved.tensors, shapes, scorer.needs_users)
         trainer = build_trainer(
             settings,
             self._loss,
@@ -304,7 +304,9 @@ class Run:
             with understood(self._checkpoint_path):
                 restore_trainer(trainer, saved.state["trainer"], saved.tensors)
                 window = 1 if validation is None else validation.window
-                standing = standing_from_plain(saved.state["standing"], saved.tensors, shapes, window)
+                standing = standing_from_plain(
+                    saved.state["standing"], saved.tensors, shapes, window, scorer.needs_users
+                )
             del saved
 
         def on_epoch(record: Record) -> None:

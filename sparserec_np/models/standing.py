@@ -39,7 +39,11 @@ def standing_to_plain(standing: Standing) -> tuple[Tensors, dict[str, Any]]:
 
 
 def standing_from_plain(
-    plain: dict[str, Any], tensors: Tensors, shapes: tuple[tuple[int, int], tuple[int, int]], window: int
+    plain: dict[str, Any],
+    tensors: Tensors,
+    shapes: tuple[tuple[int, int], tuple[int, int]],
+    window: int,
+    needs_users: bool,
 ) -> Standing:
     """Undo `standing_to_plain`; tensors are taken out of the dict.
 
@@ -51,11 +55,15 @@ def standing_from_plain(
         Of the user and the item table.
     window : int
         Most epochs that are averaged.
+    needs_users : bool
+        Whether there is a user table where there is an item table.
     """
     users, items = (
         _take_table(f"best.{name}", shape, tensors) if f"best.{name}.indptr" in tensors else None
         for name, shape in zip(("users", "items"), shapes, strict=True)
     )
+    if needs_users and (users is None) != (items is None):
+        raise ModelFormatError("one of the best tables is there without the other")
     best = plain["best"]
     goodness, number = plain["trained"]
     return Standing(
@@ -90,14 +98,16 @@ def trainer_to_plain(trainer: Trainer) -> tuple[Tensors, dict[str, Any]]:
 
 
 def take_tables(
-    tensors: Tensors, shapes: tuple[tuple[int, int], tuple[int, int]]
+    tensors: Tensors, shapes: tuple[tuple[int, int], tuple[int, int]], needs_users: bool
 ) -> tuple[SparseTable, SparseTable]:
     """Take the user and the item table in training out of what `trainer_to_plain` made, and check them.
 
     A user table that a scorer does not need is empty.
     """
-    nothing = SparseTable.from_positions(np.empty(0, np.int64), shapes[0])
-    users = _take_table("users", shapes[0], tensors) if "users.indptr" in tensors else nothing
+    if needs_users:
+        users = _take_table("users", shapes[0], tensors)
+    else:
+        users = SparseTable.from_positions(np.empty(0, np.int64), shapes[0])
     return users, _take_table("items", shapes[1], tensors)
 
 

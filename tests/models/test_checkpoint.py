@@ -421,6 +421,12 @@ def forged(written, path, change):
     write_tensors(path, tensors, metadata)
 
 
+def with_best_users_alone(tensors, state):
+    for part in ("indptr", "indices", "data"):
+        tensors[f"best.users.{part}"] = tensors[f"users.{part}"]
+        tensors.pop(f"best.items.{part}", None)
+
+
 FORGERIES = {
     "a column beyond the table": lambda tensors, state: tensors["items.indices"].__setitem__(0, 60_000),
     "a row that ends nowhere": lambda tensors, state: tensors["items.indptr"].__setitem__(3, 10**6),
@@ -436,6 +442,10 @@ FORGERIES = {
     ),
     "no optimizer": lambda tensors, state: tensors.pop("items.optimizer.squares"),
     "no table": lambda tensors, state: tensors.pop("items.data"),
+    "no user table": lambda tensors, state: [
+        tensors.pop(name) for name in [*tensors] if name.startswith("users.")
+    ],
+    "best users without items": with_best_users_alone,
     "no standing": lambda tensors, state: state.pop("standing"),
     "a step in words": lambda tensors, state: state["trainer"].update(rng=["a", "b", "c", "d"]),
     "a list for a dict": lambda tensors, state: state.update(trainer=[]),

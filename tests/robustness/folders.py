@@ -196,7 +196,8 @@ class Folders(Cases):
 def _npy(header, data, version=(1, 0), length=None):
     text = header.encode("latin1", "replace")
     text += b" " * (-(11 + len(text)) % 64) + b"\n"
-    n = min(len(text), 0xFFFF) if length is None else length
+    n = len(text) if length is None else length
+    n = min(n, 0xFFFF) if version[0] == 1 else n
     return b"\x93NUMPY" + bytes(version) + n.to_bytes(2 if version[0] == 1 else 4, "little") + text + data
 
 
