@@ -17,6 +17,7 @@ from scipy import sparse
 from scores import evaluate_scores
 
 from sparserec_np import metrics
+from sparserec_np.batch import added_by
 from sparserec_np.runtime import ModelData, Recommender, save_model
 
 Metrics = dict[str, float]
@@ -61,7 +62,9 @@ class SparseModel:
             return sparse.csr_array(recommender.user_vectors(rows))
 
         users = as_csr(data.users) if data.users is not None else represent
-        return metrics.evaluate(users, as_csr(data.items), train, test, item_bias=data.item_bias)
+        return metrics.evaluate(
+            users, as_csr(data.items), train, test, item_bias=data.item_bias, added=added_by(data)
+        )
 
 
 class DenseFactors:
@@ -106,6 +109,29 @@ class ItemSimilarities:
         def score(rows: NDArray[np.int64]) -> NDArray[np.float32]:
             scores = train[rows] @ self._similarities
             return np.asarray(scores if isinstance(scores, np.ndarray) else scores.toarray(), np.float32)
+
+        return evaluate_scores(score, train, test)
+
+
+class SparseAutoencoder:
+    """Scores are a history times two sparse matrices, one after the other."""
+
+    precisions: tuple[str, ...] = ("float32",)
+
+    def __init__(self, encoder: sparse.csr_array, decoder: sparse.csr_array) -> None:
+        self._encoder, self._decoder = encoder, decoder
+        self.nnz = encoder.nnz + decoder.nnz
+
+    def n_bytes(self, precision: str) -> int:
+        """Count the values and where they stand."""
+        both = self._encoder, self._decoder
+        return sum(array.nbytes for found in both for array in (found.data, found.indices, found.indptr))
+
+    def evaluate(self, precision: str, train: Any, test: Any) -> Metrics:
+        """Rank by the products."""
+
+        def score(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+            return np.asarray((train[rows] @ self._encoder @ self._decoder).toarray(), np.float32)
 
         return evaluate_scores(score, train, test)
 

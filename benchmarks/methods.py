@@ -16,7 +16,9 @@ from sparserec_np.data import Interactions
 from sparserec_np.models import ESTIMATORS
 
 ALL = ("gowalla", "thin-10", "thin-5", "movielens", "synthetic")
-SMALL = ("movielens", "synthetic")
+SPLIT = ("yelp2018", "steam", "citeulike", "video-games", "book-crossing")
+# A square of doubles of this many items fits into the memory twice.
+FEW_ITEMS = ("movielens", "synthetic", "steam", "citeulike", "book-crossing")
 GOWALLA = ("gowalla",)
 DENSITIES = (0.05, 0.1, 0.2)
 
@@ -117,9 +119,18 @@ def _peer(
 
 def _methods() -> dict[str, Method]:
     found: dict[str, Method] = {}
+    found["blend"] = _estimator("`fit --density 0.1`", "library", "blend 0.1", "SparseBlend", (*ALL, *SPLIT))
+    found["items-only"] = _estimator(
+        "the same without the interactions in the file",
+        "library",
+        "blend 0.1, items only",
+        "SparseBlend",
+        (*ALL, *SPLIT),
+        parts="table,ials,linear,table+linear",
+    )
     for density in DENSITIES:
         found[f"graph-{density:g}"] = _estimator(
-            f"`fit --density {density:g}`",
+            f"`fit --model graph --density {density:g}`",
             "library",
             f"graph {density:g}",
             "SparseGraph",
@@ -209,20 +220,49 @@ def _methods() -> dict[str, Method]:
         {name: value for name, value in of_bpr.items() if name not in ("estimator", "grow_by")},
     )
 
-    found["popular"] = _peer("most popular", "popular", peers.most_popular)
+    found["popular"] = _peer("most popular", "popular", peers.most_popular, (*ALL, *SPLIT))
     found["knn"] = _peer(
         "item kNN, tuned",
         "item kNN",
         peers.item_neighbours,
+        (*ALL, *SPLIT),
         tune={"n_neighbours": 80, "shrinkage": 8},
         bounds={"n_neighbours": (5, 2000), "shrinkage": (0.5, 512)},
     )
-    found["ease"] = _peer("EASE, tuned", "EASE", peers.ease, SMALL, tune={"regularization": 200})
-    for factors in (64, 8):
+    found["rp3beta"] = _peer(
+        "RP3beta, tuned",
+        "RP3beta",
+        peers.rp3beta,
+        (*ALL, *SPLIT),
+        tune={"power": 0.7, "popularity": 0.3},
+        factors=(1.7, 1.3),
+        bounds={"power": (0.1, 2), "popularity": (0.05, 1)},
+    )
+    found["neighbour-filter"] = _peer(
+        "neighbour filter (RP3beta of power 1, popularity 0.25)",
+        "neighbour filter",
+        peers.rp3beta,
+        (*ALL, *SPLIT),
+        settings={"power": 1.0, "popularity": 0.25},
+    )
+    found["ease"] = _peer("EASE, tuned", "EASE", peers.ease, FEW_ITEMS, tune={"regularization": 200})
+    found["slim"] = _peer(
+        "SLIM, tuned", "SLIM", peers.slim, FEW_ITEMS, tune={"l1": 1.0, "l2": 10.0}, factors=(4,)
+    )
+    found["sansa"] = _peer(
+        "SANSA of as many numbers, tuned",
+        "SANSA",
+        peers.sansa,
+        (*ALL, *SPLIT),
+        tune={"regularization": 20.0},
+        package="sansa",
+    )
+    for factors in (256, 64, 8):
         found[f"als-{factors}"] = _peer(
             f"implicit ALS, d = {factors}, tuned",
             f"ALS d {factors}",
             peers.implicit_als,
+            (*ALL, *SPLIT),
             settings={"factors": factors},
             tune={"alpha": 40, "regularization": 50},
             factors=(4, 2, 1.4),

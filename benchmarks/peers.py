@@ -6,10 +6,11 @@ Each function fits one method to the pattern of a CSR array ``user_items`` (valu
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
-from fitted import DenseFactors, ItemSimilarities, Popularity
+from fitted import DenseFactors, ItemSimilarities, Popularity, SparseAutoencoder
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
@@ -71,6 +72,90 @@ def ease(user_items: Any, seed: int, *, regularization: float, n_jobs: int = 2) 
         weights = inverse / -np.diag(inverse)
     np.fill_diagonal(weights, 0)
     return ItemSimilarities(weights.astype(np.float32))
+
+
+def rp3beta(
+    user_items: Any, seed: int, *, power: float, popularity: float, n_jobs: int = 2
+) -> ItemSimilarities:
+    """RP3beta (Paudel et al. 2017): walks of three steps, whose probabilities are raised to a power.
+
+    Items are then divided by a power of their popularity. With ``power`` 1 it is the neighbour filter.
+    """
+    ones = sparse.csr_array(
+        (np.ones(user_items.nnz, np.float32), user_items.indices, user_items.indptr), shape=user_items.shape
+    )
+    of_users = np.maximum(np.diff(ones.indptr), 1).astype(np.float32)[:, None] ** np.float32(-power)
+    by_item = ones.T.tocsr()
+    of_items = np.maximum(np.diff(by_item.indptr), 1).astype(np.float32)
+    steps = by_item.multiply(of_items[:, None] ** np.float32(-power)).tocsr()
+    back = ones.multiply(of_users).multiply(of_items[None, :] ** np.float32(-popularity)).tocsr()
+    return ItemSimilarities(steps @ back)
+
+
+def slim(
+    user_items: Any, seed: int, *, l1: float, l2: float, n_neighbours: int = 100, n_jobs: int = 2
+) -> ItemSimilarities:
+    """SLIM (Ning and Karypis 2011), as its authors make it fast: each item by its nearest ones alone.
+
+    ``½‖r_j − R_S w‖² + l1 ‖w‖₁ + l2/2 ‖w‖²`` with no weight below 0, over the ``n_neighbours`` items ``S`` of
+    the largest cosine.
+    """
+    from sklearn.linear_model import ElasticNet
+
+    ones = sparse.csc_array(user_items, dtype=np.float64)
+    n_users, n_items = ones.shape
+    gram = (ones.T @ ones).tocsr()
+    norms = np.sqrt(np.maximum(gram.diagonal(), 1))
+    rows, columns, values = [], [], []
+    model = ElasticNet(
+        alpha=(l1 + l2) / n_users,
+        l1_ratio=l1 / (l1 + l2),
+        positive=True,
+        fit_intercept=False,
+        max_iter=50,
+        tol=1e-3,
+    )
+    with threadpool_limits(n_jobs), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as many rounds as there are is meant
+        for item in range(n_items):
+            others = gram.indices[gram.indptr[item] : gram.indptr[item + 1]]
+            both = gram.data[gram.indptr[item] : gram.indptr[item + 1]]
+            cosines = np.where(others == item, 0, both / norms[others])
+            near = others[largest(cosines, min(n_neighbours, len(others)))]
+            near = np.sort(near[near != item])
+            if not len(near):
+                continue
+            mine = ones.indices[ones.indptr[item] : ones.indptr[item + 1]]
+            target = np.zeros(n_users)
+            target[mine] = 1
+            weights = model.fit(sparse.csc_matrix(ones[:, near]), target).coef_
+            used = np.flatnonzero(weights)
+            rows.append(near[used])
+            columns.append(np.full(len(used), item))
+            values.append(weights[used].astype(np.float32))
+    places = np.concatenate(rows), np.concatenate(columns)
+    return ItemSimilarities(sparse.csr_array((np.concatenate(values), places), shape=(n_items, n_items)))
+
+
+def sansa(user_items: Any, seed: int, *, regularization: float, n_jobs: int = 2) -> SparseAutoencoder:
+    """SANSA (Spišák et al. 2023): EASE by sparse factors of an approximate inverse.
+
+    They store as many numbers as a tenth of tables of 64 columns. SANSA's density is that of each of its two
+    factors, of which the decoder has all the numbers that it may have and the encoder as many.
+    """
+    from sansa import SANSA, ICFGramianFactorizerConfig, SANSAConfig, UMRUnitLowerTriangleInverterConfig
+
+    n_users, n_items = user_items.shape
+    density = 0.1 * 64 * (n_users + n_items) / 2 / n_items**2
+    config = SANSAConfig(
+        l2=regularization,
+        weight_matrix_density=density,
+        gramian_factorizer_config=ICFGramianFactorizerConfig(),
+        lower_triangle_inverter_config=UMRUnitLowerTriangleInverterConfig(scans=1, finetune_steps=5),
+    )
+    with threadpool_limits(n_jobs):
+        model = SANSA(config).fit(sparse.csr_matrix(user_items, dtype=np.float32))
+    return SparseAutoencoder(*(sparse.csr_array(part, dtype=np.float32) for part in model.weights))
 
 
 def implicit_als(

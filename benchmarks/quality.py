@@ -23,7 +23,7 @@ from typing import Any
 
 import report
 from common import in_fresh_process, peak_bytes
-from datasets import NAMES, train_and_test, validation_split
+from datasets import NAMES, SPLIT, train_and_test, validation_split
 from methods import METHODS, Method, settings_on
 from peers import DivergedError
 from results import Record, Results
@@ -125,7 +125,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", nargs="+", metavar="METHOD", help="names, or patterns such as 'bpr-*'")
-    parser.add_argument("--data", nargs="+", choices=NAMES)
+    parser.add_argument("--data", nargs="+", choices=(*NAMES, *SPLIT))
     parser.add_argument("--seeds", type=int, default=3, help="how many [default: 3]")
     parser.add_argument("--rerun", action="store_true", help="measure again what is measured")
     parser.add_argument("--tune", action="store_true", help="only tune what is to be measured")

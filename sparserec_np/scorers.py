@@ -147,6 +147,11 @@ class PropagationScorer:
         The exponents ``p`` and ``q``.
     history_dropout : float
         Share of a history that a batch leaves out at random, the rest weighing as much more.
+
+    Attributes
+    ----------
+    of_item, of_user : float32 array (n_items,), (n_users,)
+        The two factors of the weights.
     """
 
     needs_users = False
@@ -160,9 +165,9 @@ class PropagationScorer:
     ) -> None:
         lengths = np.diff(user_items.indptr)
         degrees = np.bincount(user_items.indices, minlength=user_items.shape[1])
-        self._of_item = (np.maximum(degrees, 1.0) ** -item_power).astype(np.float32)
-        self._of_user = (np.maximum(lengths, 1.0) ** -length_power).astype(np.float32)
-        values = self._of_item[user_items.indices] * np.repeat(self._of_user, lengths)
+        self.of_item = (np.maximum(degrees, 1.0) ** -item_power).astype(np.float32)
+        self.of_user = (np.maximum(lengths, 1.0) ** -length_power).astype(np.float32)
+        values = self.of_item[user_items.indices] * np.repeat(self.of_user, lengths)
         self._history_dropout = history_dropout
         self.weights = sparse.csr_array(
             (values, user_items.indices, user_items.indptr), shape=user_items.shape
@@ -209,7 +214,7 @@ class PropagationScorer:
         distinct, owners = np.unique(user_rows, return_inverse=True)
         histories = self.weights[distinct]
         positives = np.ascontiguousarray(item_rows[:, 0])
-        own_share = self._of_item[positives] * self._of_user[user_rows]
+        own_share = self.of_item[positives] * self.of_user[user_rows]
         if self._history_dropout and rng is not None:
             stay = (rng.random(histories.nnz) >= self._history_dropout) / (1 - self._history_dropout)
             factors = stay.astype(np.float32)

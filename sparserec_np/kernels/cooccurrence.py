@@ -213,3 +213,60 @@ def regress_on_supports(
         for p in range(n):
             out[begin + p] = vector[p]
             places[support[p]] = -1
+
+
+@njit(cache=True, nogil=True)
+def subtract_shared(
+    start, stop, indptr, items, first, item_indptr, item_users, user_indptr, user_items, user_weights,
+    factors, out,
+):  # fmt: skip
+    """Subtract from the entries of each column a multiple of a co-occurrence.
+
+    Parameters
+    ----------
+    indptr, items : (n_columns + 1,) int64, (nnz,) int32
+        Column ``c``, which is about the item ``first + c``, has the entries
+        ``items[indptr[c]:indptr[c + 1]]``.
+    factors : (n_items,) float64
+        The multiple, by the item that the column is about.
+    out : (nnz,) float64
+        Changed.
+    """
+    sums = np.zeros(len(item_indptr) - 1)
+    for c in range(start, stop):
+        item = first + c
+        for at in range(item_indptr[item], item_indptr[item + 1]):
+            user = item_users[at]
+            for place in range(user_indptr[user], user_indptr[user + 1]):
+                sums[user_items[place]] += user_weights[user]
+        for e in range(indptr[c], indptr[c + 1]):
+            out[e] -= factors[item] * sums[items[e]]
+        for at in range(item_indptr[item], item_indptr[item + 1]):
+            user = item_users[at]
+            for place in range(user_indptr[user], user_indptr[user + 1]):
+                sums[user_items[place]] = 0
+
+
+@njit(cache=True, nogil=True)
+def add_products(start, stop, indptr, items, first, sums, row_starts, columns, values, out):
+    """Add to each entry the product of two rows: of the entry's item, and of the one its column is about.
+
+    Parameters
+    ----------
+    indptr, items, first
+        As for `subtract_shared`.
+    sums : (n_items, width) float32
+        Rows of the entries' items.
+    row_starts, columns, values : int array (n_items + 1,), (nnz,), float32 array (nnz,)
+        Rows of the columns' items, CSR.
+    out : (nnz,) float64
+        Changed.
+    """
+    for c in range(start, stop):
+        begin, end = row_starts[first + c], row_starts[first + c + 1]
+        for e in range(indptr[c], indptr[c + 1]):
+            row = sums[items[e]]
+            total = 0.0
+            for place in range(begin, end):
+                total += row[columns[place]] * values[place]
+            out[e] += total

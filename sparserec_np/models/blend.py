@@ -4,58 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
-from scipy import sparse
 
 from sparserec_np.data import Interactions
 from sparserec_np.errors import SettingError
 from sparserec_np.exploration import n_stored
 from sparserec_np.kernels.workers import Workers
 from sparserec_np.losses import Loss
+from sparserec_np.models.bases import (
+    BOTH,
+    FACTORIZATIONS,
+    IALS,
+    LINEAR,
+    REGULARIZATIONS,
+    TABLE,
+    TARGET_POWERS,
+    BaseMaker,
+)
 from sparserec_np.models.graph import GRAPH_SETTINGS_DOC, SparseGraph
 from sparserec_np.models.outcome import Outcome
 from sparserec_np.models.run import Run
-from sparserec_np.models.selection import (
-    EXPONENTS,
-    Base,
-    Comparison,
-    Represent,
-    Scores,
-    choose,
-    empty_base,
-)
-from sparserec_np.parts.ials import IALSFit, fit_ials, user_vectors
-from sparserec_np.parts.linear import fit_item_weights
-from sparserec_np.parts.tables import largest_entries, side_by_side
+from sparserec_np.models.selection import EXPONENTS, Base, Comparison, Scores, choose, empty_base
 from sparserec_np.runtime import ModelData
 from sparserec_np.runtime.neighbours import NeighbourSettings
-from sparserec_np.runtime.parts import ITEMS, Block, Parts
-from sparserec_np.scorers import Scorer
-from sparserec_np.tables import SparseTable
+from sparserec_np.runtime.parts import Parts
 
 AUTO = "auto"
-TABLE, IALS, LINEAR, NEIGHBOURS = "table", "ials", "linear", "neighbours"
+NEIGHBOURS = "neighbours"
 #: The tables that a sum may have, by the names of their parts. Two tables share the entries.
-TABLES = (TABLE, IALS, LINEAR, f"{TABLE}+{LINEAR}")
+TABLES = (TABLE, IALS, LINEAR, BOTH)
 #: The sums of parts that there are.
 SUMS = (*TABLES, *(f"{name}+{NEIGHBOURS}" for name in TABLES), NEIGHBOURS)
 
-# Share of the entries that the table gets beside item-item weights.
-_TABLE_SHARE = 0.5
-# Ridge penalties of item-item weights that are tried.
-_REGULARIZATIONS = (30.0, 100.0)
-# Settings of the factorization of all pairs that are tried. On validation splits the first was best on Steam,
-# video games, MovieLens and Yelp2018 cut to 10 interactions a user, the second on Gowalla cut to 5, the third
-# on Gowalla cut to 10; none was within 4 % of the best dense ALS on all of them.
-_FACTORIZATIONS: tuple[dict[str, float], ...] = (
-    {"unobserved": 0.025, "regularization": 3.0, "epochs": 16, "prune_fraction": 0.5},
-    {"unobserved": 0.01, "regularization": 1.5, "epochs": 16, "prune_fraction": 0.5},
-    {"unobserved": 0.025, "regularization": 0.75, "epochs": 2, "prune_fraction": 0.0},
-)
+# Settings of the tables where nothing is held out to choose them by.
+_UNMEASURED: dict[str, dict[str, float]] = {
+    IALS: FACTORIZATIONS[0],
+    LINEAR: {"regularization": 30.0, "target_power": 0.0},
+    BOTH: {"regularization": 30.0},
+}
 # Numbers of the dense users' vectors that the factorization of all pairs may hold while it is trained.
 _MOST_NUMBERS = 1 << 27
 
@@ -76,12 +64,12 @@ class SparseBlend(SparseGraph):  # noqa: D101
     - ``neighbours``: a linear graph filter over the interactions that the model file holds anyway, as in
       RP3beta [3]_. It has no trained numbers; see `sparserec_np.runtime.neighbours`.
 
-    All stored entries count into one budget, ``round(density · (n_users + n_items) · dim)``. The table and
-    the item-item weights together have half of it each. With ``parts="auto"`` every sum of parts is measured
-    on the held-out interactions, and the table alone is one of the choices; ``candidates_`` and the report of
-    `sparserec-np fit` say what was tried and what it scored. More parts, or other exponents than the plain
-    ones, are taken only if they are clearly better: a random hold-out flatters methods that go by
-    co-occurrence (see docs/parts.md).
+    All stored entries count into one budget, ``round(density · (n_users + n_items) · dim)``. Beside item-item
+    weights the table has three quarters of it, and the weights are fitted to what it leaves. With
+    ``parts="auto"`` every sum of parts is measured on the held-out interactions, and the table alone is one
+    of the choices; ``candidates_`` and the report of `sparserec-np fit` say what was tried and what it
+    scored. More parts, or other exponents than the plain ones, are taken only if they are clearly better: a
+    random hold-out flatters methods that go by co-occurrence (see docs/parts.md).
 
     Parameters
     ----------
@@ -102,7 +90,8 @@ class SparseBlend(SparseGraph):  # noqa: D101
     parts_ : Parts
         What the score is a sum of, as the model file describes it.
     candidates_ : list of dict
-        The sums that were tried and their NDCG@20 on held-out interactions, best first; empty without.
+        The sums that were tried and their NDCG@20 on held-out interactions, best first; empty without, and
+        for a model that was loaded: the file does not spend bytes on it.
     width_ : int
         Width of the tables, side by side.
     amount_ : {{"thin", "few", "many"}}
@@ -218,26 +207,34 @@ class SparseBlend(SparseGraph):  # noqa: D101
     ) -> dict[str, Any]:
         if held_out is None:
             return self._unmeasured()
-        scorer = self._scorer(train)
         comparison = Comparison(train, held_out, rng, workers)
-        bases = []
+        maker = self._maker(train, workers)
+        bases, candidates = [], []
         if outcome.items is not None:
-            bases.append(_table_base(outcome.items, scorer))
+            bases.append(maker.table(outcome.items))
+        # Of the settings of a part, those that are best by themselves go on into the sums.
         if self._may_use(IALS) and train.n_users * self.dim <= _MOST_NUMBERS:
             seed = int(rng.integers(2**63))
-            for settings in _FACTORIZATIONS:
-                fit = self._ials(train, settings, seed, workers)
-                bases.append(_ials_base(fit, train, settings, workers))
+            factorizations = [maker.ials(settings, seed) for settings in FACTORIZATIONS]
+            best, others = comparison.best(factorizations)
+            bases.append(best)
+            candidates += others
         if self._may_use(LINEAR):
-            bases += self._linear_bases(train, comparison, outcome.items, scorer, workers)
+            weights = [base for one in REGULARIZATIONS for base in maker.linears(one, TARGET_POWERS)]
+            best, others = comparison.best(weights)
+            bases.append(best)
+            candidates += others
+            if outcome.items is not None:
+                bases.append(maker.both(outcome.items, best.settings["regularization"]))
         if NEIGHBOURS in self.sums:
             bases.append(empty_base(train.n_items))
         exponents = EXPONENTS if self._may_use(NEIGHBOURS) else ()
-        candidates = [one for one in comparison.measure(bases, exponents) if one.name in self.sums]
-        best = choose(candidates)
+        candidates += comparison.measure(bases, exponents)
+        candidates = [one for one in candidates if one.name in self.sums]
+        chosen = choose(candidates)
         return {
-            **_selected(best.base.name, best.base.settings, best.neighbours, best.relative_weight),
-            "validation": comparison.validation(best),
+            **_selected(chosen.base.name, chosen.base.settings, chosen.neighbours, chosen.relative_weight),
+            "validation": comparison.validation(chosen),
             "candidates": [one.as_record() for one in sorted(candidates, key=lambda one: -one.ndcg)],
         }
 
@@ -245,106 +242,54 @@ class SparseBlend(SparseGraph):  # noqa: D101
         """Return the selection where nothing is held out."""
         names = (f"{TABLE}+{NEIGHBOURS}" if self.parts == AUTO else self.sums[0]).split("+")
         base = "+".join(name for name in names if name != NEIGHBOURS)
-        settings: Mapping[str, float] = {}
-        if LINEAR in names:
-            settings = {"regularization": _REGULARIZATIONS[0]}
-        elif IALS in names:
-            settings = _FACTORIZATIONS[0]
         neighbours = EXPONENTS[0] if NEIGHBOURS in names else None
-        return {**_selected(base, settings, neighbours, 1.0), "validation": {}, "candidates": []}
+        return {
+            **_selected(base, _UNMEASURED.get(base, {}), neighbours, 1.0),
+            "validation": {},
+            "candidates": [],
+        }
 
-    def _linear_bases(
-        self,
-        train: Interactions,
-        comparison: Comparison,
-        table: SparseTable | None,
-        scorer: Scorer,
-        workers: Workers,
-    ) -> list[Base]:
-        """Make item-item weights alone, and beside half of the table where there is one."""
-        bases = []
-        for regularization in _REGULARIZATIONS:
-            settings = {"regularization": regularization}
-            weights = self._weights(train, settings, 1.0, workers)
-            bases.append(Base(LINEAR, weights, _occurrences(train), settings))
-        if table is not None:
-            half = largest_entries(table, round(_TABLE_SHARE * self._budget(train)))
-            for base in bases[:]:
-                weights = largest_entries(base.items, self._budget(train) - half.nnz)
-                weights = self._scaled(weights, half, train, comparison, scorer)
-                bases.append(_joined_base(half, weights, train, scorer, base.settings))
-        return bases
-
-    def _budget(self, data: Interactions) -> int:
-        return n_stored(self.density, data.n_users, data.n_items, self.dim)
-
-    def _ials(self, data: Interactions, settings: Mapping[str, Any], seed: int, workers: Workers) -> IALSFit:
-        """Factorize all pairs with the whole budget, as far as a table of width dim holds it."""
-        n_entries = min(self._budget(data), data.n_items * self.dim)
-        rng = np.random.default_rng(seed)
-        return fit_ials(data.user_items, n_entries, self.dim, **settings, rng=rng, workers=workers)
-
-    def _weights(
-        self, data: Interactions, settings: Mapping[str, float], share: float, workers: Workers
-    ) -> SparseTable:
-        """Find item-item weights with a share of the budget."""
-        n_entries = self._budget(data) - round((1 - share) * self._budget(data))
-        return fit_item_weights(
-            data.user_items, n_entries, regularization=settings["regularization"], workers=workers
-        )
-
-    @staticmethod
-    def _scaled(
-        weights: SparseTable, table: SparseTable, data: Interactions, scores: Scores, scorer: Scorer
-    ) -> SparseTable:
-        """Give item-item weights the standard deviation of a table's scores."""
-        own = scores.spread_of(Base(LINEAR, weights, _occurrences(data)))
-        factor = np.float32(scores.spread_of(_table_base(table, scorer)) / own)
-        return SparseTable(weights.indptr, weights.indices, weights.data * factor, weights.dim)
+    def _maker(self, data: Interactions, workers: Workers) -> BaseMaker:
+        n_entries = n_stored(self.density, data.n_users, data.n_items, self.dim)
+        powers = {name: float(self.settings_[name]) for name in ("item_power", "length_power")}
+        return BaseMaker(data, n_entries, self.dim, self._scorer(data), powers, workers)
 
     # ---- the final model ------------------------------------------------------------------------------
 
     def _assemble(self, run: Run, outcome: Outcome, data: Interactions, workers: Workers) -> None:
-        selection, scorer = run.selection, self._scorer(data)
-        names = selection["base"].split("+")
-        both = len(names) > 1
-        users = np.flatnonzero(np.diff(data.user_items.indptr))
+        selection = run.selection
         rng = np.random.default_rng(run.entropy)
-        scores = Scores(data.user_items, users, rng, workers)
-        blocks = []
-        base = empty_base(data.n_items)
-        if TABLE in names:
-            assert outcome.items is not None
-            share = _TABLE_SHARE if both else 1.0
-            table = largest_entries(outcome.items, round(share * self._budget(data)))
-            base = _table_base(table, scorer)
-            powers = {name: float(self.settings_[name]) for name in ("item_power", "length_power")}
-            blocks.append(Block("sum", table.dim, powers))
-        if IALS in names:
-            fit = self._ials(data, selection["settings"], int(rng.integers(2**63)), workers)
-            base = _ials_base(fit, data, {}, workers)
-            blocks.append(Block("ridge", fit.items.dim, fit.encoder_settings))
-        if LINEAR in names:
-            weights = self._weights(data, selection["settings"], 1 - _TABLE_SHARE if both else 1.0, workers)
-            blocks.append(Block(ITEMS, data.n_items))
-            if both:
-                weights = self._scaled(weights, table, data, scores, scorer)
-                base = _joined_base(table, weights, data, scorer, {})
-            else:
-                base = Base(LINEAR, weights, _occurrences(data))
+        base = self._base(selection, outcome, self._maker(data, workers), rng) or empty_base(data.n_items)
         neighbours = None
         if selection["neighbours"] is not None:
             neighbours = NeighbourSettings(**selection["neighbours"])
+            users = np.flatnonzero(np.diff(data.user_items.indptr))
+            scores = Scores(data.user_items, users, rng, workers)
             weight = scores.weight_of(base, neighbours, selection["relative_weight"])
             neighbours = replace(neighbours, weight=weight)
         self.items_, self.users_ = base.items, None
-        self.parts_ = Parts(tuple(blocks) or (Block("sum", base.items.dim),), neighbours)
-        self.chosen_ = "+".join([*filter(None, names), *([NEIGHBOURS] if neighbours else [])])
+        self.parts_ = Parts(base.blocks, neighbours)
+        self.chosen_ = "+".join(filter(None, [base.name, NEIGHBOURS if neighbours else ""]))
         self.candidates_ = selection["candidates"]
         self.validation_ = selection["validation"] or outcome.validation
 
+    @staticmethod
+    def _base(
+        selection: Mapping[str, Any], outcome: Outcome, maker: BaseMaker, rng: np.random.Generator
+    ) -> Base | None:
+        """Make the table that was chosen; None where neighbours answer alone."""
+        name, settings = selection["base"], selection["settings"]
+        if name == IALS:
+            return maker.ials(settings, int(rng.integers(2**63)))
+        if name == LINEAR:
+            return maker.linear(**settings)
+        if not name:
+            return None
+        assert outcome.items is not None
+        return maker.both(outcome.items, **settings) if name == BOTH else maker.table(outcome.items)
+
     def _info(self, data: Interactions) -> dict[str, Any]:
-        return {**super()._info(data), "parts": self.chosen_, "candidates": self.candidates_}
+        return {**super()._info(data), "parts": self.chosen_}
 
     @classmethod
     def from_model_data(cls: type[Self], data: ModelData) -> Self:
@@ -352,7 +297,7 @@ class SparseBlend(SparseGraph):  # noqa: D101
         estimator = super().from_model_data(data)
         estimator.parts_ = data.parts
         estimator.chosen_ = str(data.info.get("parts", ""))
-        estimator.candidates_ = list(data.info.get("candidates", []))
+        estimator.candidates_ = []
         return estimator
 
     def _extra_model_data(self, data: Interactions) -> dict[str, Any]:
@@ -370,41 +315,3 @@ def _selected(
         "neighbours": None if neighbours is None else neighbours.as_dict(),
         "relative_weight": relative_weight,
     }
-
-
-def _table_base(table: SparseTable, scorer: Scorer) -> Base:
-    return Base(TABLE, table, partial(scorer.represent, None, table))
-
-
-def _ials_base(fit: IALSFit, data: Interactions, settings: Mapping[str, float], workers: Workers) -> Base:
-    occurrences = _occurrences(data)
-
-    def represent(rows: npt.NDArray[np.int64]) -> sparse.csr_array:
-        return sparse.csr_array(user_vectors(fit, occurrences(rows), workers))
-
-    return Base(IALS, fit.items, represent, settings)
-
-
-def _joined_base(
-    table: SparseTable,
-    weights: SparseTable,
-    data: Interactions,
-    scorer: Scorer,
-    settings: Mapping[str, float],
-) -> Base:
-    """Put a table and item-item weights side by side."""
-    occurrences = _occurrences(data)
-
-    def represent(rows: npt.NDArray[np.int64]) -> sparse.csr_array:
-        users = scorer.represent(None, table, rows), occurrences(rows)
-        return sparse.csr_array(sparse.hstack(users, format="csr"))
-
-    return Base(f"{TABLE}+{LINEAR}", side_by_side([table, weights]), represent, settings)
-
-
-def _occurrences(data: Interactions) -> Represent:
-    """Return what makes the rows of users in the columns of items: 1 for each item, whatever its weight."""
-    user_items = data.user_items
-    ones = np.ones(user_items.nnz, np.float32)
-    pattern = sparse.csr_array((ones, user_items.indices, user_items.indptr), shape=user_items.shape)
-    return lambda rows: pattern[rows]

@@ -8,7 +8,7 @@ from sparserec_np.data import Interactions
 from sparserec_np.losses import Loss
 from sparserec_np.models.base import SparseRecommender
 from sparserec_np.models.settings import settings_doc
-from sparserec_np.scorers import PropagationScorer, Scorer
+from sparserec_np.scorers import PropagationScorer
 
 _SETTINGS = settings_doc(
     losses='{"softmax", "bpr", "logistic"}',
@@ -145,7 +145,7 @@ class SparseGraph(SparseRecommender):  # noqa: D101
     ) -> None:
         self._store(locals())
 
-    def _scorer(self, train: Interactions) -> Scorer:
+    def _scorer(self, train: Interactions) -> PropagationScorer:
         settings = self.settings_
         return PropagationScorer(
             train.user_items,

@@ -18,6 +18,7 @@ from sparserec_np.ranking import Added, spread
 from sparserec_np.runtime import SeenItems
 from sparserec_np.runtime.neighbour_kernel import score_histories
 from sparserec_np.runtime.neighbours import NeighbourFilter, NeighbourSettings
+from sparserec_np.runtime.parts import Block
 from sparserec_np.tables import SparseTable
 
 #: Length of the lists that candidates are compared by.
@@ -59,6 +60,8 @@ class Base:
         Item table.
     represent : callable
         ``represent(rows)`` makes the users' rows, CSR (n, dim).
+    blocks : tuple of Block
+        How the columns of the table are described in a model file.
     settings : mapping of str to float
         What tells it from others of its name.
     """
@@ -66,6 +69,7 @@ class Base:
     name: str
     items: SparseTable
     represent: Represent
+    blocks: tuple[Block, ...]
     settings: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -110,7 +114,9 @@ class Candidate:
 def empty_base(n_items: int) -> Base:
     """Return the table of a model that is neighbours alone: one column without entries."""
     items = SparseTable.from_positions(np.empty(0, np.int64), (n_items, 1))
-    return Base("", items, lambda rows: sparse.csr_array((len(rows), 1), dtype=np.float32))
+    return Base(
+        "", items, lambda rows: sparse.csr_array((len(rows), 1), dtype=np.float32), (Block("sum", 1),)
+    )
 
 
 def neighbour_scores(user_items: sparse.csr_array, settings: NeighbourSettings) -> Added:
@@ -246,6 +252,11 @@ class Comparison(Scores):
             )
             for number, (base_at, filter_at, weight, _) in enumerate(plans)
         ]
+
+    def best(self, bases: Sequence[Base]) -> tuple[Base, list[Candidate]]:
+        """Return the best of some tables by themselves, and how the others did, the best of them last."""
+        measured = sorted(self.measure(bases, ()), key=_by_ndcg)
+        return measured.pop().base, measured
 
     def validation(self, candidate: Candidate) -> dict[str, float]:
         """Measure a candidate on all held-out interactions, by all metrics."""

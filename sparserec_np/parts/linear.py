@@ -11,6 +11,7 @@ from scipy import sparse
 from sparserec_np.exploration.selection import largest
 from sparserec_np.kernels.cooccurrence import count_pairs, fill_pairs, find_supports, regress_on_supports
 from sparserec_np.kernels.workers import Workers
+from sparserec_np.parts.beside import TableBeside
 from sparserec_np.parts.histories import rank_histories
 from sparserec_np.tables import SparseTable, column_dtype, index_dtype
 
@@ -22,11 +23,14 @@ BLOCK_SIZE = 1 << 23
 
 
 class _Weights(NamedTuple):
-    """Some weights in the order of their columns: item ``columns[e]`` is scored by item ``items[e]``."""
+    """Some weights in the order of their columns: item ``columns[e]`` is scored by item ``items[e]``.
+
+    The targets are the right side of the regressions: co-occurrences, or what a table leaves of them.
+    """
 
     columns: npt.NDArray[np.int32]
     items: npt.NDArray[np.int32]
-    cooccurrences: npt.NDArray[np.float32]
+    targets: npt.NDArray[np.float32]
     values: npt.NDArray[np.float32]
 
     def take(self, entries: npt.NDArray[Any]) -> _Weights:
@@ -46,7 +50,9 @@ def fit_item_weights(
     support: int = 100,
     user_power: float = 0.5,
     support_power: float = 0.35,
-    keep_power: float = 0.15,
+    keep_power: float = 0.3,
+    target_power: float = 0.0,
+    beside: TableBeside | None = None,
     workers: Workers,
 ) -> SparseTable:
     r"""Fit a sparse linear model of items by items: the score of item j is the sum of its history's weights.
@@ -78,6 +84,8 @@ def fit_item_weights(
         The power `q`: how much less likely a popular item gets into a support.
     keep_power : float
         The power `k`: how much more likely the weight of a popular item is kept.
+    target_power : float
+        How much lower popular items are scored; see `score_popular_lower`.
     workers : Workers
         The bits do not depend on their number.
 
@@ -93,7 +101,7 @@ def fit_item_weights(
     .. [1] H. Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019.
     .. [2] X. Ning, G. Karypis, "SLIM: Sparse Linear Methods for Top-N Recommender Systems", ICDM 2011.
     """
-    regressions = _Regressions(user_items, regularization, user_power, workers)
+    regressions = _Regressions(user_items, regularization, user_power, beside, workers)
     degrees = np.maximum(np.diff(regressions.histories.item_indptr), 1).astype(np.float64)
     keep_factor = (degrees**keep_power).astype(np.float32)
     n_items = len(degrees)
@@ -108,7 +116,31 @@ def fit_item_weights(
             kept = kept.take(largest(np.abs(kept.values) * keep_factor[kept.items], n_entries))
     if len(kept.items) < n_found:
         kept = kept._replace(values=regressions.solve(kept))
-    return _table(kept, regressions.order)
+    return score_popular_lower(_table(kept, regressions.order), user_items, target_power)
+
+
+def score_popular_lower(weights: SparseTable, user_items: sparse.csr_array, power: float) -> SparseTable:
+    """Divide the weights that score an item by a power of its number of interactions.
+
+    Parameters
+    ----------
+    weights : SparseTable
+        As `fit_item_weights` returns it; not modified.
+    user_items : csr_array (n_users, n_items)
+        The interactions.
+    power : float
+        0 gives the same table.
+
+    Returns
+    -------
+    SparseTable
+        With the same entries.
+    """
+    if power == 0:
+        return weights
+    degrees = np.maximum(np.bincount(user_items.indices, minlength=weights.n_rows), 1.0)
+    factors = np.repeat((degrees**-power).astype(np.float32), np.diff(weights.indptr))
+    return SparseTable(weights.indptr, weights.indices, weights.data * factors, weights.dim)
 
 
 class _Regressions:
@@ -121,10 +153,16 @@ class _Regressions:
     """
 
     def __init__(
-        self, user_items: sparse.csr_array, regularization: float, user_power: float, workers: Workers
+        self,
+        user_items: sparse.csr_array,
+        regularization: float,
+        user_power: float,
+        beside: TableBeside | None,
+        workers: Workers,
     ) -> None:
         self.histories, self.order = rank_histories(user_items, user_power)
         self._workers = workers
+        self._beside = beside.in_order(self.order) if beside is not None else None
         indptr, users = self.histories.item_indptr, self.histories.item_users
         by_user = np.repeat(self.histories.user_weights, np.diff(self.histories.user_indptr))
         self._diagonal = np.bincount(self.histories.user_items, by_user, minlength=len(self.order))
@@ -160,6 +198,10 @@ class _Regressions:
         used = np.arange(support) < lengths[:, None]
         columns = np.repeat(np.arange(start, stop, dtype=np.int32), lengths)
         found = _Weights(columns, items[used], cooccurrences[used], np.empty(0, dtype=np.float32))
+        if self._beside is not None:
+            indptr = np.concatenate([[0], np.cumsum(lengths)])
+            scores = self._beside.scores_of(self.histories, start, indptr, found.items, self._workers)
+            found = found._replace(targets=(found.targets - scores).astype(np.float32))
         del items, cooccurrences
         return found._replace(values=self.solve(found))
 
@@ -173,7 +215,7 @@ class _Regressions:
         lengths = np.diff(indptr)
         # A system costs its square to make and its cube to solve; about as much where it is 100 wide.
         self._workers.run_by_work(
-            regress_on_supports, lengths**2 * (lengths + 100), indptr, weights.items, weights.cooccurrences,
+            regress_on_supports, lengths**2 * (lengths + 100), indptr, weights.items, weights.targets,
             *self.histories, *self._pairs, self._diagonal, self._penalty, out,
         )  # fmt: skip
         return out

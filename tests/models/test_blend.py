@@ -105,11 +105,8 @@ def test_auto_measures_every_sum_and_says_what_it_scored(interactions, tmp_path)
     )
     model.save(tmp_path / "m.srec")
     again = load(tmp_path / "m.srec")
-    assert (again.chosen_, again.candidates_, again.parts_) == (
-        model.chosen_,
-        model.candidates_,
-        model.parts_,
-    )
+    assert (again.chosen_, again.parts_) == (model.chosen_, model.parts_)
+    assert again.candidates_ == []  # they would take more bytes than a small model
 
 
 def test_the_same_seed_gives_the_same_bits_for_any_number_of_threads(interactions):

@@ -66,7 +66,7 @@ def test_the_weights_of_whole_supports_are_the_ridge_regressions(user_items):
 def test_the_strongest_weights_are_kept_and_fitted_again(user_items):
     X = user_items.toarray() > 0
     whole = fit(user_items, support=12).to_scipy().toarray().T
-    strength = np.abs(whole) * X.sum(0)[:, None] ** 0.15
+    strength = np.abs(whole) * X.sum(0)[:, None] ** 0.3
     limit = np.sort(strength.reshape(-1))[-300]
     found = fit(user_items, 300, support=12).to_scipy().toarray().T
     np.testing.assert_array_equal(found != 0, strength >= limit)

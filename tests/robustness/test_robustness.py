@@ -21,7 +21,7 @@ def run(kind, n):
 
 
 @pytest.mark.parametrize(
-    ("kind", "n"), [("models", 120), ("states", 100), ("folders", 50), ("csv", 80), ("checkpoints", 25)]
+    ("kind", "n"), [("models", 50), ("states", 50), ("folders", 25), ("csv", 40), ("checkpoints", 15)]
 )
 def test_damaged_files_give_nothing_but_the_librarys_own_errors(kind, n):
     run(kind, n)
@@ -31,6 +31,6 @@ def test_csv_files_are_read_as_by_the_csv_module():
     run("csv-differential", 120)
 
 
-@pytest.mark.parametrize(("kind", "n"), [("stops", 20), ("kills", 8), ("interrupts", 4)])
+@pytest.mark.parametrize(("kind", "n"), [("stops", 12), ("kills", 6), ("interrupts", 2)])
 def test_what_is_stopped_leaves_the_old_or_the_new(kind, n):
     run(kind, n)

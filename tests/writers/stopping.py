@@ -7,7 +7,8 @@ with ``-c`` as the first argument, the second is Python to run instead. If that 
 once more, with ``--force``, in a copy of what it left. A line of JSON tells how each of them ended.
 
 SIGNAL is a number, or several with commas between them, which take turns. If the environment has ASK, it is
-Python that runs at the end in each folder; what it prints comes along.
+Python that runs at the end in each folder; what it prints comes along. With EVERY in it, a number n, the
+operations that change no name in a folder (such as opening a file) are gone through in steps of n.
 """
 
 from __future__ import annotations
@@ -28,8 +29,14 @@ OPERATIONS = (
 )  # fmt: skip
 
 
+NAMES_CHANGE = ("rename", "replace", "link", "symlink", "unlink", "remove", "mkdir", "rmdir")
+
+
 class Watch:
-    """Counts file operations within a folder, and sends this process a signal after one of them."""
+    """Counts file operations within a folder, and sends this process a signal after one of them.
+
+    Told to stop at -1, it writes the name of each operation instead.
+    """
 
     def __init__(self, stop_at: int, signal: int, pipe: int) -> None:
         self._stop_at, self._signal, self._pipe = stop_at, signal, pipe
@@ -45,6 +52,8 @@ class Watch:
             result = function(*arguments, **keywords)
             if name != "open" or _writes(arguments, keywords):
                 self._count += 1
+                if self._stop_at == -1:
+                    os.write(self._pipe, f"{name} ".encode())
                 if self._count == self._stop_at:
                     os.write(self._pipe, json.dumps([name, str(arguments[:2])]).encode())
                     os.kill(os.getpid(), self._signal)
@@ -91,12 +100,12 @@ def _stopped(arguments: list[str], folder: Path, signal: int, stop_at: int) -> d
             os._exit(code)
     os.close(writing)
     os.close(output)
-    operation = os.read(reading, 1 << 16)
-    os.close(reading)
+    with open(reading, "rb") as pipe:
+        operation = pipe.read()
     _, status = os.waitpid(child, 0)
     return {
         "folder": str(folder),
-        "operation": json.loads(operation) if operation else None,
+        "operation": operation.decode() or None,
         "code": os.waitstatus_to_exitcode(status),
         "signal": signal,
         "answer": _answer(folder),
@@ -140,9 +149,13 @@ def main() -> None:
 
     import sparserec_np.data  # noqa: F401
 
-    stop_at = 0
-    while True:
-        stop_at += 1
+    step = int(os.environ.get("EVERY", "1"))
+    shutil.copytree(template, work / "whole", symlinks=True)
+    whole = _stopped(arguments, work / "whole", 0, -1)
+    names = (whole["operation"] or "").split()
+    places = [n for n, name in enumerate(names, 1) if name in NAMES_CHANGE or n % step == 0]
+    # One more than there are: nothing is left to stop at.
+    for stop_at in [*places, len(names) + 1]:
         signal = signals[stop_at % len(signals)]
         folder = work / str(stop_at)
         shutil.copytree(template, folder, symlinks=True)
@@ -152,8 +165,6 @@ def main() -> None:
             shutil.copytree(folder, again, symlinks=True)
             ended["again"] = _stopped([*arguments, "--force"], again, signal, 0)
         print(json.dumps(ended), flush=True)
-        if ended["operation"] is None:
-            return
 
 
 if __name__ == "__main__":

@@ -26,6 +26,9 @@ from sparserec_np.runtime import (
 
 pytestmark = [pytest.mark.skipif(os.name == "nt", reason="needs fork and POSIX signals"), pytest.mark.slow]
 
+# Set to 1, each file operation is gone through, of the writers of many files as well; it takes minutes.
+EVERY = os.environ.get("SPARSEREC_EVERY", "4")
+
 CODES = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}
 ASK = """
 import os, sys
@@ -70,8 +73,11 @@ def stopped(request, tmp_path, start):
     def each_run(*arguments, least):
         script = Path(__file__).with_name("stopping.py")
         command = [sys.executable, script, start, tmp_path / "work", request.param, *arguments]
+        many = arguments[0] in ("bundle", "convert")
+        environment = os.environ | {"EVERY": EVERY if many else "1"}
         (tmp_path / "work").mkdir()
-        ended = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=600)
+        command = [str(word) for word in command]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
         assert ended.returncode == 0, ended.stderr
         runs = [json.loads(line) for line in ended.stdout.splitlines()]
         assert len(runs) >= least
