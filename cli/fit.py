@@ -169,6 +169,28 @@ def command(
     if as_json:
         show_json(report)
     say(_table(report))
+    if warning := not_the_best(report):
+        say("")
+        say(warning)
+
+
+def not_the_best(report: dict[str, Any]) -> str:
+    """Say in a line what did better than the model on held-out interactions; empty if nothing did."""
+    name = "ndcg@20"
+    if name not in report["held_out"] or name not in report["most_popular"]:
+        return ""
+    own, popular = report["held_out"][name], report["most_popular"][name]
+    if popular > own:
+        return f"the most popular items do better than the model: NDCG@20 {popular:.4f}, and {own:.4f}"
+    if report["parts"] is None or not report["parts"]["candidates"]:
+        return ""
+    best, chosen = report["parts"]["candidates"][0], report["parts"]["chosen"]
+    if best["parts"] == chosen:
+        return ""
+    return (
+        f"held out, {best['parts']} did better than {chosen}, but by too little to trust a random hold-out "
+        f"with it (docs/parts.md); --parts {best['parts']} takes it"
+    )
 
 
 def _choice(

@@ -77,6 +77,11 @@ class BaseMaker:
         self._scorer, self._powers = scorer, dict(powers)
         self._occurrences = _occurrences(data)
 
+    @property
+    def n_items(self) -> int:
+        """How many items there are."""
+        return self._data.n_items
+
     def table(self, table: SparseTable) -> Base:
         """Take a trained table as it is."""
         represent = partial(self._scorer.represent, None, table)

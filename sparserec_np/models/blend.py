@@ -26,7 +26,7 @@ from sparserec_np.models.bases import (
 from sparserec_np.models.graph import GRAPH_SETTINGS_DOC, SparseGraph
 from sparserec_np.models.outcome import Outcome
 from sparserec_np.models.run import Run
-from sparserec_np.models.selection import EXPONENTS, Base, Comparison, Scores, choose, empty_base
+from sparserec_np.models.selection import EXPONENTS, Base, Candidate, Comparison, Scores, choose, empty_base
 from sparserec_np.runtime import ModelData
 from sparserec_np.runtime.neighbours import NeighbourSettings
 from sparserec_np.runtime.parts import Parts
@@ -208,6 +208,23 @@ class SparseBlend(SparseGraph):  # noqa: D101
         if held_out is None:
             return self._unmeasured()
         comparison = Comparison(train, held_out, rng, workers)
+        candidates = self._measured(train, comparison, outcome, rng, workers)
+        chosen = choose(candidates)
+        return {
+            **selected(chosen),
+            "validation": comparison.validation(chosen),
+            "candidates": [one.as_record() for one in sorted(candidates, key=lambda one: -one.ndcg)],
+        }
+
+    def _measured(
+        self,
+        train: Interactions,
+        comparison: Comparison,
+        outcome: Outcome,
+        rng: np.random.Generator,
+        workers: Workers,
+    ) -> list[Candidate]:
+        """Make and measure the sums to choose among."""
         maker = self._maker(train, workers)
         bases, candidates = [], []
         if outcome.items is not None:
@@ -230,21 +247,17 @@ class SparseBlend(SparseGraph):  # noqa: D101
             bases.append(empty_base(train.n_items))
         exponents = EXPONENTS if self._may_use(NEIGHBOURS) else ()
         candidates += comparison.measure(bases, exponents)
-        candidates = [one for one in candidates if one.name in self.sums]
-        chosen = choose(candidates)
-        return {
-            **_selected(chosen.base.name, chosen.base.settings, chosen.neighbours, chosen.relative_weight),
-            "validation": comparison.validation(chosen),
-            "candidates": [one.as_record() for one in sorted(candidates, key=lambda one: -one.ndcg)],
-        }
+        return [one for one in candidates if one.name in self.sums]
 
     def _unmeasured(self) -> dict[str, Any]:
         """Return the selection where nothing is held out."""
         names = (f"{TABLE}+{NEIGHBOURS}" if self.parts == AUTO else self.sums[0]).split("+")
         base = "+".join(name for name in names if name != NEIGHBOURS)
-        neighbours = EXPONENTS[0] if NEIGHBOURS in names else None
         return {
-            **_selected(base, _UNMEASURED.get(base, {}), neighbours, 1.0),
+            "base": base,
+            "settings": _UNMEASURED.get(base, {}),
+            "neighbours": EXPONENTS[0].as_dict() if NEIGHBOURS in names else None,
+            "relative_weight": 1.0,
             "validation": {},
             "candidates": [],
         }
@@ -259,14 +272,8 @@ class SparseBlend(SparseGraph):  # noqa: D101
     def _assemble(self, run: Run, outcome: Outcome, data: Interactions, workers: Workers) -> None:
         selection = run.selection
         rng = np.random.default_rng(run.entropy)
-        base = self._base(selection, outcome, self._maker(data, workers), rng) or empty_base(data.n_items)
-        neighbours = None
-        if selection["neighbours"] is not None:
-            neighbours = NeighbourSettings(**selection["neighbours"])
-            users = np.flatnonzero(np.diff(data.user_items.indptr))
-            scores = Scores(data.user_items, users, rng, workers)
-            weight = scores.weight_of(base, neighbours, selection["relative_weight"])
-            neighbours = replace(neighbours, weight=weight)
+        base = self._base(selection, outcome, self._maker(data, workers), rng)
+        neighbours = weighted(selection, base, data, rng, workers)
         self.items_, self.users_ = base.items, None
         self.parts_ = Parts(base.blocks, neighbours)
         self.chosen_ = "+".join(filter(None, [base.name, NEIGHBOURS if neighbours else ""]))
@@ -276,15 +283,15 @@ class SparseBlend(SparseGraph):  # noqa: D101
     @staticmethod
     def _base(
         selection: Mapping[str, Any], outcome: Outcome, maker: BaseMaker, rng: np.random.Generator
-    ) -> Base | None:
-        """Make the table that was chosen; None where neighbours answer alone."""
+    ) -> Base:
+        """Make the table that was chosen."""
         name, settings = selection["base"], selection["settings"]
         if name == IALS:
             return maker.ials(settings, int(rng.integers(2**63)))
         if name == LINEAR:
             return maker.linear(**settings)
         if not name:
-            return None
+            return empty_base(maker.n_items)
         assert outcome.items is not None
         return maker.both(outcome.items, **settings) if name == BOTH else maker.table(outcome.items)
 
@@ -305,13 +312,24 @@ class SparseBlend(SparseGraph):  # noqa: D101
         return {"encoder": encoder, "encoder_settings": settings}
 
 
-def _selected(
-    base: str, settings: Mapping[str, float], neighbours: NeighbourSettings | None, relative_weight: float
-) -> dict[str, Any]:
+def selected(candidate: Candidate) -> dict[str, Any]:
     """Write a choice as JSON."""
+    neighbours = candidate.neighbours
     return {
-        "base": base,
-        "settings": dict(settings),
+        "base": candidate.base.name,
+        "settings": dict(candidate.base.settings),
         "neighbours": None if neighbours is None else neighbours.as_dict(),
-        "relative_weight": relative_weight,
+        "relative_weight": candidate.relative_weight,
     }
+
+
+def weighted(
+    selection: Mapping[str, Any], base: Base, data: Interactions, rng: np.random.Generator, workers: Workers
+) -> NeighbourSettings | None:
+    """Give the neighbours that were chosen their weight beside a table."""
+    if selection["neighbours"] is None:
+        return None
+    neighbours = NeighbourSettings(**selection["neighbours"])
+    users = np.flatnonzero(np.diff(data.user_items.indptr))
+    scores = Scores(data.user_items, users, rng, workers)
+    return replace(neighbours, weight=scores.weight_of(base, neighbours, selection["relative_weight"]))

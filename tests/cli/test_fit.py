@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+from sparserec_np.cli.fit import not_the_best
 
 from sparserec_np.data import make_interactions
 from sparserec_np.models import SparseBPR, SparseGraph, SparseMF
@@ -245,3 +246,29 @@ def test_a_teacher_that_cannot_be_is_refused(run, data, tmp_path, options, messa
     result = run("fit", data, *QUICK, *options, code=2 if "svd" in options else 1)
     assert message in " ".join(result.stderr.split())
     assert not (tmp_path / "data.srec").exists()
+
+
+@pytest.mark.parametrize(
+    ("own", "popular", "chosen", "told"),
+    [
+        (0.2, 0.1, "table", ""),
+        (0.1, 0.2, "table", "most popular items do better than the model: NDCG@20 0.2000, and 0.1000"),
+        (0.2, 0.1, "linear", "table did better than linear"),
+    ],
+)
+def test_a_line_says_what_did_better(own, popular, chosen, told):
+    report = {
+        "held_out": {"ndcg@20": own},
+        "most_popular": {"ndcg@20": popular},
+        "parts": {"chosen": chosen, "candidates": [{"parts": "table", "ndcg@20": 0.21}]},
+    }
+    line = not_the_best(report)
+    assert told in line
+    assert bool(line) == bool(told)
+    assert "\n" not in line
+    if "--parts" in line:
+        assert line.endswith("--parts table takes it")
+
+
+def test_no_line_where_nothing_was_held_out():
+    assert not_the_best({"held_out": {}, "most_popular": {}, "parts": None}) == ""
