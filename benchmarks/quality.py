@@ -116,7 +116,12 @@ def wanted(patterns: list[str] | None, data: list[str] | None) -> list[tuple[str
         # Named methods are measured on named data sets, wherever they usually are.
         return (by_name and data is not None) or (where in method.data and (by_name or patterns is None))
 
-    return [(w, name) for w in data or NAMES for name, method in METHODS.items() if chosen(name, method, w)]
+    return [
+        (w, name)
+        for w in data or (*NAMES, *SPLIT)
+        for name, method in METHODS.items()
+        if chosen(name, method, w)
+    ]
 
 
 def main() -> None:

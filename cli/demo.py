@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     help="Keep the data and the model here. [default: a temporary folder]",
 )
 def command(folder: Path | None) -> None:
-    """Generate interactions and run the other commands on them, in under a minute."""
+    """Generate interactions and run the other commands on them, in half a minute."""
     from sparserec_np.data import make_interactions, split_random
 
     with ExitStack() as stack:
@@ -34,8 +34,8 @@ def command(folder: Path | None) -> None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sparserec-demo-")))
         folder.mkdir(parents=True, exist_ok=True)
         train, test, model = (folder / name for name in ("train.csv", "test.csv", "demo.srec"))
-        click.echo("Generating interactions of 3,000 people with 1,000 items, by tastes that they share …")
-        known, held_out = split_random(make_interactions(3000, 1000, 90_000, random_state=0), 0.2, 0)
+        click.echo("Generating interactions of 1,500 people with 500 items, by tastes that they share …")
+        known, held_out = split_random(make_interactions(1500, 500, 30_000, random_state=0), 0.2, 0)
         _write(train, known)
         _write(test, held_out)
         user = next(iter(known.users.ids()))

@@ -126,8 +126,15 @@ def test_what_is_asked_for():
     everything = quality.wanted(None, None)
     assert ("gowalla", "pruned") in everything
     assert ("gowalla", "ease") not in everything
-    assert quality.wanted(["als-*"], ["thin-5"]) == [("thin-5", "als-64"), ("thin-5", "als-8")]
-    assert quality.wanted(["ease"], None) == [("movielens", "ease"), ("synthetic", "ease")]
+    assert ("steam", "ease") in everything
+    assert quality.wanted(["als-*"], ["thin-5"]) == [
+        ("thin-5", "als-256"),
+        ("thin-5", "als-64"),
+        ("thin-5", "als-8"),
+    ]
+    assert [where for where, _ in quality.wanted(["ease"], None)] == [
+        "movielens", "synthetic", "steam", "citeulike", "book-crossing",
+    ]  # fmt: skip
     assert quality.wanted(["ease"], ["gowalla"]) == [("gowalla", "ease")]
     with pytest.raises(SystemExit, match="no method is called"):
         quality.wanted(["als64"], None)
@@ -140,3 +147,34 @@ def test_settings_of_an_estimator_are_those_that_the_amount_of_data_decides():
     assert few["epochs"] == SparseGraph.by_amount["epochs"][1]
     assert many["epochs"] == SparseGraph.by_amount["epochs"][2]
     assert set(few) == set(many) == set(method.settings)
+
+
+def test_rp3beta_is_a_walk_of_three_steps(parts):
+    dense = (parts[0].user_items.toarray() > 0).astype(float)
+    of_users, of_items = np.maximum(dense.sum(1), 1), np.maximum(dense.sum(0), 1)
+    to_users = (dense / of_items).T ** 0.7
+    to_items = (dense / of_users[:, None]) ** 0.7
+    wanted = to_users @ to_items / of_items**0.3
+    found = peers.rp3beta(parts[0].user_items, 0, power=0.7, popularity=0.3)
+    assert np.allclose(found._similarities.toarray(), wanted, rtol=1e-4)
+    assert ndcg(found, parts) > ndcg(peers.most_popular(parts[0].user_items, 0), parts)
+
+
+def test_slim_has_no_weight_below_zero_and_none_of_an_item_for_itself(parts):
+    dense = (parts[0].user_items.toarray() > 0).astype(float)
+    found = peers.slim(parts[0].user_items, 0, l1=0.5, l2=10.0, n_neighbours=100)
+    weights = found._similarities.toarray()
+    assert weights.min() >= 0
+    assert not np.diag(weights).any()
+    # Where a weight is above 0, the gradient of the squared error and both penalties is 0.
+    gradient = dense.T @ (dense @ weights - dense) + 10 * weights + 0.5
+    assert np.abs(gradient[weights > 0]).max() < 0.5
+    assert ndcg(found, parts) > ndcg(peers.most_popular(parts[0].user_items, 0), parts)
+
+
+def test_sansa_stores_as_many_numbers(parts):
+    pytest.importorskip("sansa")
+    train = parts[0].user_items
+    found = peers.sansa(train, 0, regularization=20.0)
+    assert found.nnz == pytest.approx(6.4 * sum(train.shape), rel=0.1)
+    assert ndcg(found, parts) > ndcg(peers.most_popular(train, 0), parts)

@@ -27,7 +27,7 @@ from sparserec_np.runtime import (
 pytestmark = [pytest.mark.skipif(os.name == "nt", reason="needs fork and POSIX signals"), pytest.mark.slow]
 
 # Set to 1, each file operation is gone through, of the writers of many files as well; it takes minutes.
-EVERY = os.environ.get("SPARSEREC_EVERY", "4")
+EVERY = os.environ.get("SPARSEREC_EVERY", "12")
 
 CODES = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}
 ASK = """
@@ -183,7 +183,7 @@ def test_convert_replaces(stopped, start, interactions, given):
     )
     (start / "made" / "notes.txt").write_text("mine")
     states = []
-    for folder in stopped("convert", given, "-o", "made", "--force", least=15):
+    for folder in stopped("convert", given, "-o", "made", "--force", least=10):
         read = Interactions.from_dir(folder / "made")
         states.append((read.n_users, read.n_items, read.n_interactions, read.times is None))
         assert (folder / "made" / "notes.txt").read_text() == "mine"
