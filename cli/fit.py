@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from sparserec_np.models import SparseBlend, SparseBPR, SparseGraph, SparseMF
+from sparserec_np.models import SparseALS, SparseBlend, SparseBPR, SparseGraph, SparseLinear, SparseMF
 from sparserec_np.runtime import save_model
 
 from . import budget
@@ -24,7 +24,14 @@ from .progress import Progress
 from .rescue import write_or_rescue
 from .settings import make_estimator, setting_options
 
-_MODELS = {"blend": SparseBlend, "bpr": SparseBPR, "graph": SparseGraph, "mf": SparseMF}
+_MODELS = {
+    "blend": SparseBlend,
+    "graph": SparseGraph,
+    "linear": SparseLinear,
+    "als": SparseALS,
+    "bpr": SparseBPR,
+    "mf": SparseMF,
+}
 
 
 @click.command(

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sparserec_np.data import Interactions
-    from sparserec_np.models import Checkpoint, SparseBlend, SparseBPR, SparseGraph, SparseMF, load
+    from sparserec_np.models import (
+        Checkpoint,
+        SparseALS,
+        SparseBlend,
+        SparseBPR,
+        SparseGraph,
+        SparseLinear,
+        SparseMF,
+        load,
+    )
     from sparserec_np.runtime import Recommender
 
 __version__ = "0.1.0"
@@ -20,9 +29,11 @@ _HOME = {
     "Checkpoint": "sparserec_np.models",
     "Interactions": "sparserec_np.data",
     "Recommender": "sparserec_np.runtime",
+    "SparseALS": "sparserec_np.models",
     "SparseBPR": "sparserec_np.models",
     "SparseBlend": "sparserec_np.models",
     "SparseGraph": "sparserec_np.models",
+    "SparseLinear": "sparserec_np.models",
     "SparseMF": "sparserec_np.models",
     "load": "sparserec_np.models",
 }
@@ -31,9 +42,11 @@ __all__ = [
     "Checkpoint",
     "Interactions",
     "Recommender",
+    "SparseALS",
     "SparseBPR",
     "SparseBlend",
     "SparseGraph",
+    "SparseLinear",
     "SparseMF",
     "__version__",
     "load",

@@ -11,19 +11,22 @@ from sparserec_np.models.bpr import SparseBPR
 from sparserec_np.models.checkpoint import Checkpoint
 from sparserec_np.models.graph import SparseGraph
 from sparserec_np.models.mf import SparseMF
+from sparserec_np.models.single import SparseALS, SparseLinear
 from sparserec_np.runtime import load_model
 from sparserec_np.runtime.format import Mapped, naming
 
 ESTIMATORS: dict[str, type[SparseRecommender]] = {
-    cls.__name__: cls for cls in (SparseBlend, SparseBPR, SparseGraph, SparseMF)
+    cls.__name__: cls for cls in (SparseBlend, SparseALS, SparseBPR, SparseGraph, SparseLinear, SparseMF)
 }
 
 __all__ = [
     "ESTIMATORS",
     "Checkpoint",
+    "SparseALS",
     "SparseBPR",
     "SparseBlend",
     "SparseGraph",
+    "SparseLinear",
     "SparseMF",
     "SparseRecommender",
     "load",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -100,30 +100,28 @@ class BaseMaker:
 
         return Base(IALS, fit.items, represent, (block,), settings)
 
-    def linear(self, regularization: float, target_power: float) -> Base:
-        """Find item-item weights."""
-        return self.linears(regularization, (target_power,))[0]
+    def linears(self, settings: Sequence[Mapping[str, float]]) -> list[Base]:
+        """Find item-item weights with each of some settings; those of a penalty are fitted once."""
+        user_items, blocks = self._data.user_items, (Block(ITEMS, self._data.n_items),)
+        fitted: dict[float, SparseTable] = {}
+        bases = []
+        for one in settings:
+            penalty = one["regularization"]
+            if penalty not in fitted:
+                fitted[penalty] = self._weights(self._n_entries, penalty, None)
+            lowered = score_popular_lower(fitted[penalty], user_items, one["target_power"])
+            bases.append(Base(LINEAR, lowered, self._occurrences, blocks, one))
+        return bases
 
-    def linears(self, regularization: float, target_powers: tuple[float, ...]) -> list[Base]:
-        """Find item-item weights, and score popular items lower by each of some powers."""
-        user_items = self._data.user_items
-        weights = fit_item_weights(
-            user_items,
-            self._n_entries,
-            regularization=regularization,
+    def _weights(self, n_entries: int, penalty: float, beside: TableBeside | None) -> SparseTable:
+        return fit_item_weights(
+            self._data.user_items,
+            n_entries,
+            regularization=penalty,
             user_power=_USER_POWER,
+            beside=beside,
             workers=self._workers,
         )
-        return [
-            Base(
-                LINEAR,
-                score_popular_lower(weights, user_items, power),
-                self._occurrences,
-                (Block(ITEMS, self._data.n_items),),
-                {"regularization": regularization, "target_power": power},
-            )
-            for power in target_powers
-        ]
 
     def both(self, table: SparseTable, regularization: float) -> Base:
         """Put the largest entries of a trained table beside item-item weights for what they leave."""
@@ -132,14 +130,8 @@ class BaseMaker:
         histories, order = rank_histories(user_items, _USER_POWER)
         beside = TableBeside(kept.items, scorer.of_item, scorer.of_user)
         scale = beside.in_order(order).scale(histories)
-        weights = fit_item_weights(
-            user_items,
-            self._n_entries - kept.items.nnz,
-            regularization=regularization,
-            user_power=_USER_POWER,
-            beside=beside.scaled(scale),
-            workers=self._workers,
-        )
+        n_entries = self._n_entries - kept.items.nnz
+        weights = self._weights(n_entries, regularization, beside.scaled(scale))
         # The sum is the table's scores, times that scale and the excess, and the weights. It is divided by
         # the former here, which leaves the table as it is.
         factor = np.float32(1 / (TABLE_EXCESS * scale)) if scale > 0 else np.float32(1)

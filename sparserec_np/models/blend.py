@@ -38,12 +38,8 @@ TABLES = (TABLE, IALS, LINEAR, BOTH)
 #: The sums of parts that there are.
 SUMS = (*TABLES, *(f"{name}+{NEIGHBOURS}" for name in TABLES), NEIGHBOURS)
 
-# Settings of the tables where nothing is held out to choose them by.
-_UNMEASURED: dict[str, dict[str, float]] = {
-    IALS: FACTORIZATIONS[0],
-    LINEAR: {"regularization": 30.0, "target_power": 0.0},
-    BOTH: {"regularization": 30.0},
-}
+# Settings of item-item weights where nothing is held out to choose them by.
+_UNTUNED_LINEAR = {"regularization": 30.0, "target_power": 0.0}
 # Numbers of the dense users' vectors that the factorization of all pairs may hold while it is trained.
 _MOST_NUMBERS = 1 << 27
 
@@ -230,15 +226,13 @@ class SparseBlend(SparseGraph):  # noqa: D101
         if outcome.items is not None:
             bases.append(maker.table(outcome.items))
         # Of the settings of a part, those that are best by themselves go on into the sums.
-        if self._may_use(IALS) and train.n_users * self.dim <= _MOST_NUMBERS:
+        if self._may_use(IALS) and self._can_factorize(train):
             seed = int(rng.integers(2**63))
-            factorizations = [maker.ials(settings, seed) for settings in FACTORIZATIONS]
-            best, others = comparison.best(factorizations)
+            best, others = comparison.best([maker.ials(one, seed) for one in self._settings_of(IALS)])
             bases.append(best)
             candidates += others
         if self._may_use(LINEAR):
-            weights = [base for one in REGULARIZATIONS for base in maker.linears(one, TARGET_POWERS)]
-            best, others = comparison.best(weights)
+            best, others = comparison.best(maker.linears(self._settings_of(LINEAR)))
             bases.append(best)
             candidates += others
             if outcome.items is not None:
@@ -255,12 +249,39 @@ class SparseBlend(SparseGraph):  # noqa: D101
         base = "+".join(name for name in names if name != NEIGHBOURS)
         return {
             "base": base,
-            "settings": _UNMEASURED.get(base, {}),
+            "settings": self._untuned(base),
             "neighbours": EXPONENTS[0].as_dict() if NEIGHBOURS in names else None,
             "relative_weight": 1.0,
             "validation": {},
             "candidates": [],
         }
+
+    def _untuned(self, base: str) -> dict[str, float]:
+        """Return the settings of a table where nothing is held out to choose them by."""
+        if base in (IALS, LINEAR):
+            tried = self._settings_of(base)
+            return _UNTUNED_LINEAR if _UNTUNED_LINEAR in tried else tried[0]
+        return {"regularization": _UNTUNED_LINEAR["regularization"]} if base == BOTH else {}
+
+    def _settings_of(self, base: str) -> list[dict[str, float]]:
+        """Return the settings of a table that are tried."""
+        if base == IALS:
+            return list(FACTORIZATIONS)
+        return [
+            {"regularization": one, "target_power": power}
+            for one in REGULARIZATIONS
+            for power in TARGET_POWERS
+        ]
+
+    def _can_factorize(self, train: Interactions) -> bool:
+        """Whether all pairs can be factorized; an error where there is nothing else to choose."""
+        most = _MOST_NUMBERS // train.n_users
+        if self.dim > most and all(IALS in one.split("+") for one in self.sums):
+            raise SettingError(
+                f"dim is {self.dim}; expected at most {most}, to factorize all pairs of {train.n_users:,} "
+                "users: their vectors are dense while it is trained"
+            )
+        return self.dim <= most
 
     def _maker(self, data: Interactions, workers: Workers) -> BaseMaker:
         n_entries = n_stored(self.density, data.n_users, data.n_items, self.dim)
@@ -289,7 +310,7 @@ class SparseBlend(SparseGraph):  # noqa: D101
         if name == IALS:
             return maker.ials(settings, int(rng.integers(2**63)))
         if name == LINEAR:
-            return maker.linear(**settings)
+            return maker.linears([settings])[0]
         if not name:
             return empty_base(maker.n_items)
         assert outcome.items is not None

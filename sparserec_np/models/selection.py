@@ -301,7 +301,8 @@ def choose(candidates: Sequence[Candidate]) -> Candidate:
     A random hold-out flatters methods that go by co-occurrence alone. The test parts of Gowalla and Yelp2018
     are no random samples, and what such methods gained on a hold-out over a sum with a trained table was lost
     there (see docs/parts.md). So the best of the sums that have a trained table, and neighbours by plain
-    exponents if any, is taken, unless another one is better by more than `MARGIN`.
+    exponents if any, is taken, unless another one is better by more than `MARGIN`, and by more than the
+    standard error of the difference between the two.
 
     Parameters
     ----------
@@ -313,7 +314,10 @@ def choose(candidates: Sequence[Candidate]) -> Candidate:
     if not trusted:
         return best
     best_trusted = max(trusted, key=_by_ndcg)
-    return best if best.ndcg > (1 + MARGIN) * best_trusted.ndcg else best_trusted
+    differences = best.values - best_trusted.values
+    error = differences.std() / np.sqrt(len(differences))
+    is_clear = best.ndcg - best_trusted.ndcg > max(MARGIN * best_trusted.ndcg, error)
+    return best if is_clear else best_trusted
 
 
 def _is_trusted(candidate: Candidate) -> bool:

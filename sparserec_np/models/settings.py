@@ -137,6 +137,9 @@ _RANGES = {
     "item_power": _Range(Real, 0),
     "length_power": _Range(Real, 0),
     "history_dropout": _Range(Real, 0, 1, open_high=True),
+    "penalty": _Range(Real, 0, open_low=True, optional=True),
+    "target_power": _Range(Real, 0, optional=True),
+    "unobserved": _Range(Real, 0, open_low=True, optional=True),
     "validation_fraction": _Range(Real, 0, 1, open_low=True, open_high=True),
 }
 _CHOICES = {
@@ -145,6 +148,7 @@ _CHOICES = {
     "optimizer": tuple(OPTIMIZERS),
     "refit": (True, False),
     "verbose": (True, False),
+    "neighbours": (True, False),
 }
 # Losses that compare a positive with negatives.
 _NEED_NEGATIVES = ("bpr", "softmax", "logistic")
@@ -174,7 +178,7 @@ def check_settings(settings: dict[str, Any], losses: tuple[str, ...]) -> None:
         if name in settings and not allowed.accepts(settings[name]):
             raise SettingError(f"{name} is {settings[name]!r}; expected {allowed}")
     for name, choices in _CHOICES.items():
-        if settings[name] not in choices:
+        if name in settings and settings[name] not in choices:
             raise SettingError(
                 f"{name} is {settings[name]!r}; expected one of {', '.join(map(str, choices))}"
             )

@@ -201,3 +201,14 @@ def test_a_sum_by_cooccurrence_alone_must_be_clearly_better():
     assert choose([table, plain, slightly]) is plain
     assert choose([table, plain, slightly, clearly]) is clearly
     assert choose([slightly]) is slightly
+
+
+def test_among_few_users_a_difference_must_be_more_than_chance():
+    rng = np.random.default_rng(0)
+    of_table, noise = rng.random(40), rng.standard_normal(40)
+    noise -= noise.mean()
+    table = replace(_candidate("table", of_table.mean()), values=of_table)
+    for spread, taken in ((0.1, True), (1.0, False)):
+        values = of_table + 0.05 + spread * noise
+        other = replace(_candidate("linear", values.mean()), values=values)
+        assert (choose([table, other]) is other) == taken
