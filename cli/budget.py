@@ -23,6 +23,9 @@ _VALUE_BYTES = {"float32": 4, "float16": 2, "int8": 1}
 # Trained entries lie closer together than random ones: on Gowalla, at width 512, they take a twentieth less.
 # What does not fit in the end is trimmed.
 _CLOSER = 0.95
+# Item-item weights are a table of as many columns as there are items, each with 8 bytes of its own. They are
+# tried where so large a share of the entries still fits as would fit into a table.
+_ENOUGH = 0.85
 # Above it, a wider table of users and items uses the same entries better. 145,000 entries on Gowalla, NDCG@20
 # on a validation split: 0.067 at width 32 (density 0.064), 0.083 at 64 (0.032), 0.095 at 128 (0.016).
 _MOST_DENSITY = 0.02
@@ -40,6 +43,8 @@ class Choice:
         Of the tables.
     seen : bool
         Whether the file holds what the users were trained on.
+    weights : bool
+        Whether item-item weights may be a part.
     reasons : list of str
         Why, for people.
     """
@@ -48,7 +53,15 @@ class Choice:
     density: float
     precision: str
     seen: bool
+    weights: bool
     reasons: list[str]
+
+    @property
+    def parts(self) -> str:
+        """The sums of parts to choose among."""
+        tables = ("table", "linear", "table+linear") if self.weights else ("table",)
+        ends = ("", "+neighbours") if self.seen else ("",)
+        return ",".join(table + end for table in tables for end in ends)
 
 
 def choose(
@@ -110,7 +123,7 @@ def choose(
         f"what users were trained on, {size(seen_bytes)}, is "
         + ("kept" if seen else "left out: it would take more than half of the bytes"),
     ]
-    return Choice(dim, density, precision, seen, reasons)
+    return Choice(dim, density, precision, seen, False, reasons)
 
 
 def choose_items(
@@ -120,6 +133,7 @@ def choose_items(
     dim: int,
     widest: int,
     precision: str | None,
+    may_weigh: bool = False,
 ) -> Choice:
     """Choose density and precision of a model whose users are made of their items; the rest, as `choose`.
 
@@ -139,6 +153,8 @@ def choose_items(
         Most that the table may be wide.
     precision : str or None
         Taken if given.
+    may_weigh : bool
+        Whether the model may be item-item weights, or have them beside the table, if that takes few bytes.
 
     Raises
     ------
@@ -158,8 +174,15 @@ def choose_items(
     seen = max_bytes - fixed - about_users >= max(max_bytes / 2, least - fixed)
     room = max_bytes - fixed - (about_users if seen else 0)
     n_positions = (interactions.n_users + n_items) * dim
-    most = min(n_items * widest, n_positions)
-    entries = _most(most, lambda n: _CLOSER * _item_table_bytes(n_items, n, widest, precision) <= room)
+
+    def fitting(width: int) -> int:
+        most = min(n_items * width, n_positions)
+        return _most(most, lambda n: _CLOSER * _item_table_bytes(n_items, n, width, precision) <= room)
+
+    entries, beside_weights = fitting(widest), fitting(widest + n_items)
+    weights = may_weigh and beside_weights >= _ENOUGH * entries
+    if weights:
+        entries = beside_weights
     reasons = [
         f"{size(fixed)} for ids, popularity and settings; {size(room)} for the item table",
         f"{precision} values: with its place an entry takes "
@@ -171,7 +194,7 @@ def choose_items(
         f"what users were trained on, {size(about_users)}, is "
         + ("kept" if seen else "left out, and users with it: ask by history=[item, ...]"),
     ]
-    return Choice(dim, entries / n_positions, precision, seen, reasons)
+    return Choice(dim, entries / n_positions, precision, seen, weights, reasons)
 
 
 def trim(model: ModelData, precision: str, max_bytes: int) -> ModelData:

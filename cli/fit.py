@@ -114,9 +114,8 @@ def command(
         if isinstance(estimator, SparseBPR):
             # The bytes were reckoned for this width.
             estimator.set_params(width=choice.dim)
-        if isinstance(estimator, SparseBlend) and options["parts"] is None:
-            # Item-item weights take bytes for each item beside those for each entry.
-            estimator.set_params(parts="table,table+neighbours" if choice.seen else "table")
+        if _chooses_parts(estimator, options):
+            estimator.set_params(parts=choice.parts)
         precision = choice.precision
         say(f"to fit into {max_bytes:,} bytes:")
         for reason in choice.reasons:
@@ -209,7 +208,12 @@ def _choice(
             estimator.widest(interactions) if estimator.early_stopping != 0 else estimator.dim
         )
         return budget.choose_items(
-            interactions, max_bytes, dim=estimator.dim, widest=widest, precision=precision
+            interactions,
+            max_bytes,
+            dim=estimator.dim,
+            widest=widest,
+            precision=precision,
+            may_weigh=_chooses_parts(estimator, options),
         )
     return budget.choose(
         interactions,
@@ -219,6 +223,11 @@ def _choice(
         precision=precision,
         biases=estimator.loss == "squared",
     )
+
+
+def _chooses_parts(estimator: Any, options: dict[str, Any]) -> bool:
+    """Whether the parts of the model are left to held-out interactions."""
+    return type(estimator) is SparseBlend and options["parts"] is None
 
 
 def _parts(estimator: Any) -> dict[str, Any] | None:

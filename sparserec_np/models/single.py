@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any, ClassVar
 
+from sparserec_np.data import Interactions
 from sparserec_np.models.bases import FACTORIZATIONS, IALS, LINEAR, REGULARIZATIONS, TARGET_POWERS
 from sparserec_np.models.blend import NEIGHBOURS, SparseBlend
 from sparserec_np.models.settings import check_settings
@@ -108,6 +109,10 @@ class SparseLinear(_OnePart):  # noqa: D101
 
     part = LINEAR
 
+    def widest(self, data: Interactions) -> int:
+        """Return the number of items: each has a column."""
+        return data.n_items
+
     penalty: float | None
     target_power: float | None
 
@@ -179,6 +184,10 @@ class SparseALS(_OnePart):  # noqa: D101
     """
 
     part = IALS
+
+    def widest(self, data: Interactions) -> int:
+        """Return the width, which is not chosen."""
+        return self.dim
 
     unobserved: float | None
     penalty: float | None

@@ -146,6 +146,23 @@ def test_max_bytes_go_to_the_items_where_users_are_their_histories(run, data):
     assert len(Recommender(model).recommend(history=[model.item_ids[0]], k=5).ids) == 5
 
 
+@pytest.mark.parametrize(("budget", "weighed"), [("8KB", False), ("200KB", True)])
+def test_item_weights_are_tried_where_their_columns_take_few_bytes(run, data, budget, weighed):
+    report = run("fit", data, *QUICK, "--max-bytes", budget, "--json").json
+    tried = {one["parts"] for one in report["parts"]["candidates"]}
+    assert ("linear" in tried) == ("table+linear" in tried) == weighed
+    assert report["bytes"] <= Bytes().convert(budget, None, None)
+
+
+@pytest.mark.parametrize("model", ["linear", "als"])
+@pytest.mark.parametrize("budget", ["12KB", "40KB"])
+def test_max_bytes_of_models_of_one_part(run, data, model, budget):
+    report = run("fit", data, "--dim", 8, "--model", model, "--max-bytes", budget, "--json").json
+    assert report["nnz"] > 100
+    assert report["bytes"] <= Bytes().convert(budget, None, None)
+    assert report["parts"]["chosen"] == {"als": "ials"}.get(model, model)
+
+
 def test_the_smallest_entries_are_trimmed(interactions):
     from sparserec_np.runtime import IdMap, ModelData, TableData
 
