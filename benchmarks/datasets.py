@@ -26,6 +26,7 @@ import numpy as np
 from common import given_parts, gowalla, in_rows_of, movielens
 
 from sparserec_np.data import Interactions, make_interactions, split_random
+from sparserec_np.models.run import hold_out
 
 NAMES = ("gowalla", "thin-10", "thin-5", "movielens", "synthetic")
 #: Further data sets that come split.
@@ -57,7 +58,7 @@ def train_and_test(name: str, seed: int = 0) -> tuple[Interactions, Interactions
 def validation_split(train: Interactions, seed: int = 0) -> tuple[Interactions, Interactions]:
     """Hold out what the estimators hold out of ``train`` for themselves when ``random_state`` is ``seed``."""
     split_seed = np.random.SeedSequence(seed).spawn(3)[0]
-    return split_random(train, 0.2, np.random.default_rng(split_seed), n_users=10_000)
+    return hold_out(train, 0.2, split_seed)
 
 
 def thinned(interactions: Interactions, n: int, seed: int = 0) -> Interactions:

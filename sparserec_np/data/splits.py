@@ -22,6 +22,7 @@ def split_random(
     random_state: int | np.random.Generator | None = None,
     allow_unknown: bool = False,
     n_users: int | None = None,
+    least: int = 1,
 ) -> tuple[Interactions, Interactions]:
     """Hold out a random share of each user's interactions.
 
@@ -42,6 +43,8 @@ def split_random(
     n_users : int or None
         Hold out from so many random users at most, and leave all of the others' interactions in the train
         part; None for all users.
+    least : int
+        Hold out only from users who have so many interactions.
 
     Returns
     -------
@@ -51,7 +54,7 @@ def split_random(
     Raises
     ------
     SettingError
-        If `fraction` or `n_users` is out of its range.
+        If `fraction`, `n_users` or `least` is out of its range.
 
     Examples
     --------
@@ -65,12 +68,15 @@ def split_random(
         raise SettingError(f"fraction is {fraction}; expected a share above 0 and below 1")
     if n_users is not None and n_users < 1:
         raise SettingError(f"n_users is {n_users}; expected 1 or more, or None for all users")
+    if least < 1:
+        raise SettingError(f"least is {least}; expected 1 or more, which is all users")
     rng = np.random.default_rng(random_state)
     lengths = np.diff(interactions.user_items.indptr).astype(np.int64)
     n_held = np.floor(lengths * fraction + 0.5).astype(np.int64)
-    if n_users is not None and n_users < len(lengths):
-        spared = rng.choice(len(lengths), len(lengths) - n_users, replace=False)
-        n_held[spared] = 0
+    n_held[lengths < least] = 0
+    among = np.flatnonzero(lengths >= least)
+    if n_users is not None and n_users < len(among):
+        n_held[rng.choice(among, len(among) - n_users, replace=False)] = 0
     n = interactions.n_interactions
     kind: Any = np.int32 if n <= np.iinfo(np.int32).max else np.int64
     order = np.arange(n, dtype=kind)

@@ -103,6 +103,22 @@ def test_random_is_random_and_repeats():
     assert 30 < first < 90
 
 
+def test_short_histories_are_left_whole():
+    whole = make_interactions(200, 50, 3000, random_state=0)
+    lengths = np.diff(whole.user_items.indptr)
+    least = int(np.median(lengths)) + 1
+    train, held_out = split_random(whole, 0.4, 0, least=least)
+    n_held = np.diff(held_out.user_items.indptr)
+    assert 0 < np.count_nonzero(lengths < least) < len(lengths)
+    assert not n_held[lengths < least].any()
+    assert n_held[lengths >= least].any()
+    assert (np.diff(train.user_items.indptr) + n_held).tolist() == lengths.tolist()
+    few = split_random(whole, 0.4, 0, least=least, n_users=3)[1]
+    assert np.count_nonzero(np.diff(few.user_items.indptr)) <= 3
+    with pytest.raises(SettingError, match="least is 0; expected 1 or more"):
+        split_random(whole, least=0)
+
+
 def test_wrong_settings():
     whole = make_interactions(5, 5, 10, random_state=0)
     with pytest.raises(DataError, match=r"no times.*split_random"):
