@@ -236,7 +236,13 @@ class SparseBlend(SparseGraph):  # noqa: D101
             bases.append(best)
             candidates += others
             if outcome.items is not None:
-                bases.append(maker.both(outcome.items, best.settings["regularization"]))
+                # What a table leaves is less, and may want a smaller penalty.
+                penalties = dict.fromkeys(
+                    (best.settings["regularization"], _UNTUNED_LINEAR["regularization"])
+                )
+                best, others = comparison.best([maker.both(outcome.items, one) for one in penalties])
+                bases.append(best)
+                candidates += others
         if NEIGHBOURS in self.sums:
             bases.append(empty_base(train.n_items))
         exponents = EXPONENTS if self._may_use(NEIGHBOURS) else ()

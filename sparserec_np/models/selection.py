@@ -33,8 +33,10 @@ EXPONENTS = (
 #: Weights of neighbours beside a table, in units of the standard deviation of its scores.
 WEIGHTS = (0.3, 1.0, 3.0)
 
-#: By how much a sum by co-occurrence alone must be better than one with a trained table.
-MARGIN = 0.025
+#: By how much a sum must be better than the best one of a trained table with plain neighbours or none.
+MARGIN = 0.015
+#: By how much other exponents of neighbours must be better than the plain ones in the same sum.
+EXPONENT_MARGIN = 0.025
 #: Parts that are trained by gradients or by a factorization of all data.
 TRAINED = ("table", "ials")
 
@@ -300,29 +302,38 @@ def choose(candidates: Sequence[Candidate]) -> Candidate:
 
     A random hold-out flatters methods that go by co-occurrence alone. The test parts of Gowalla and Yelp2018
     are no random samples, and what such methods gained on a hold-out over a sum with a trained table was lost
-    there (see docs/parts.md). So the best of the sums that have a trained table, and neighbours by plain
-    exponents if any, is taken, unless another one is better by more than `MARGIN`, and by more than the
-    standard error of the difference between the two.
+    there (see docs/parts.md). So the best of the sums of a trained table, and neighbours by plain exponents
+    if any, is taken, unless another one is better by more than `MARGIN`, and by more than the standard error
+    of the difference between the two. Of that one's parts those by plain exponents are taken, unless they
+    are worse by more than `EXPONENT_MARGIN`.
 
     Parameters
     ----------
     candidates : sequence of Candidate
         At least one.
     """
-    trusted = [one for one in candidates if _is_trusted(one)]
     best = max(candidates, key=_by_ndcg)
-    if not trusted:
-        return best
-    best_trusted = max(trusted, key=_by_ndcg)
-    differences = best.values - best_trusted.values
+    trusted = [one for one in candidates if one.base.name in TRAINED and _is_plain(one)]
+    if trusted:
+        most_trusted = max(trusted, key=_by_ndcg)
+        if not _is_clearly_better(best, most_trusted, MARGIN):
+            return most_trusted
+    alike = [one for one in candidates if one.name == best.name and _is_plain(one)]
+    if alike:
+        plain = max(alike, key=_by_ndcg)
+        if not _is_clearly_better(best, plain, EXPONENT_MARGIN):
+            return plain
+    return best
+
+
+def _is_plain(candidate: Candidate) -> bool:
+    return candidate.neighbours in (None, EXPONENTS[0])
+
+
+def _is_clearly_better(one: Candidate, other: Candidate, margin: float) -> bool:
+    differences = one.values - other.values
     error = differences.std() / np.sqrt(len(differences))
-    is_clear = best.ndcg - best_trusted.ndcg > max(MARGIN * best_trusted.ndcg, error)
-    return best if is_clear else best_trusted
-
-
-def _is_trusted(candidate: Candidate) -> bool:
-    trained = any(name in TRAINED for name in candidate.base.name.split("+"))
-    return trained and candidate.neighbours in (None, EXPONENTS[0])
+    return bool(one.ndcg - other.ndcg > max(margin * other.ndcg, error))
 
 
 def _by_ndcg(candidate: Candidate) -> float:

@@ -12,7 +12,7 @@ from sparserec_np import Recommender, SparseBlend, load
 from sparserec_np.data import make_interactions
 from sparserec_np.errors import ModelFormatError, SettingError
 from sparserec_np.models.blend import SUMS
-from sparserec_np.models.selection import EXPONENTS, MARGIN, Candidate, choose, empty_base
+from sparserec_np.models.selection import EXPONENT_MARGIN, EXPONENTS, MARGIN, Candidate, choose, empty_base
 from sparserec_np.runtime.parts import Block, Parts
 
 K = 7
@@ -194,13 +194,25 @@ def _candidate(base, ndcg, neighbours=None):
     return Candidate(replace(empty_base(3), name=base), neighbours, 1.0, ndcg, np.array([ndcg]))
 
 
-def test_a_sum_by_cooccurrence_alone_must_be_clearly_better():
+def test_a_sum_by_cooccurrence_must_be_clearly_better():
     table, plain = _candidate("table", 0.10), _candidate("table", 0.101, EXPONENTS[0])
     slightly = _candidate("linear", 0.101 * (1 + 0.9 * MARGIN))
     clearly = _candidate("", 0.101 * (1 + 1.1 * MARGIN), EXPONENTS[2])
     assert choose([table, plain, slightly]) is plain
     assert choose([table, plain, slightly, clearly]) is clearly
     assert choose([slightly]) is slightly
+
+
+def test_plain_exponents_are_taken_where_others_are_not_clearly_better():
+    table = _candidate("table", 0.10)
+    other = _candidate("table+linear", 0.12, EXPONENTS[1])
+    near = _candidate("table+linear", 0.12 / (1 + 0.9 * EXPONENT_MARGIN), EXPONENTS[0])
+    far = _candidate("table+linear", 0.12 / (1 + 1.1 * EXPONENT_MARGIN), EXPONENTS[0])
+    of_others = _candidate("ials", 0.1199, EXPONENTS[0])
+    assert choose([table, other, far, near]) is near
+    assert choose([table, other, far]) is other
+    assert choose([table, other]) is other
+    assert choose([other, of_others]) is of_others  # a trained table alone, and as good
 
 
 def test_among_few_users_a_difference_must_be_more_than_chance():
