@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sparserec_np.compilation import njit
 from sparserec_np.errors import ModelFormatError
+from sparserec_np.runtime.neighbour_kernel import KernelFilter
 from sparserec_np.runtime.scoring import TableScorer, Vector
 from sparserec_np.runtime.table_data import check_length
 from sparserec_np.runtime.topk import tie_keys
@@ -55,7 +56,9 @@ class Blocks(NamedTuple):
 
 
 class AcceleratedScorer(TableScorer):
-    """A `TableScorer` whose `best` is a kernel: the same rows and scores, to the last bit, sooner."""
+    """A `TableScorer` of kernels: the same rows and scores, to the last bit, sooner."""
+
+    neighbour_filter = KernelFilter
 
     @cached_property
     def blocks(self) -> Blocks:

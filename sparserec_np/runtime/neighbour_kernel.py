@@ -14,14 +14,32 @@ from sparserec_np.compilation import njit
 from sparserec_np.runtime.neighbours import MOST_USERS, NeighbourFilter
 
 
+class KernelFilter(NeighbourFilter):
+    """A filter that scores by the kernel."""
+
+    def scores(
+        self, rows: NDArray[np.integer], weights: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float32]:
+        """Score all items for a history, as `NeighbourFilter.scores` does."""
+        if len(rows) and not 0 <= rows.min() <= rows.max() < self.n_items:
+            raise IndexError(f"rows {rows.min()} to {rows.max()} of {self.n_items} items")
+        shares = self.weights[0][rows]
+        if weights is not None:
+            shares = shares * weights
+        out = np.empty((1, self.n_items), np.float32)
+        indptr = np.array([0, len(rows)], np.int64)
+        add_neighbours(0, 1, indptr, rows.astype(np.int32), shares, *arguments(self), out)
+        return out[0]
+
+
 def arguments(neighbours: NeighbourFilter) -> tuple[Any, ...]:
     """Return the arrays of a filter in the order in which `add_neighbours` takes them."""
-    return (*neighbours.by_user, *neighbours.by_item, *neighbours.weights, MOST_USERS)
+    return (*neighbours.by_user, *neighbours.by_item, *neighbours.weights[1:], MOST_USERS)
 
 
 @njit(cache=True, nogil=True)
 def add_neighbours(  # type: ignore[no-untyped-def]
-    start, stop, indptr, history, user_starts, user_items, item_starts, item_users, of_history, of_users,
+    start, stop, indptr, history, shares, user_starts, user_items, item_starts, item_users, of_users,
     of_scores, most_users, out,
 ):  # fmt: skip
     """Write the neighbours' scores of the histories ``start`` to ``stop``.
@@ -31,11 +49,13 @@ def add_neighbours(  # type: ignore[no-untyped-def]
     start, stop : int
     indptr, history : (n + 1,) int64, (m,) int32
         Item rows of history ``h``: ``history[indptr[h]:indptr[h + 1]]``.
+    shares : (m,) float64
+        What each of these items counts.
     user_starts, user_items : (n_users + 1,) int64, (nnz,) int32
         The interactions by user.
     item_starts, item_users : (n_items + 1,) int64, (nnz,) int32
         The interactions by item.
-    of_history, of_users, of_scores : (n_items,), (n_users,), (n_items,) float64
+    of_users, of_scores : (n_users,), (n_items,) float64
         Weights; see `NeighbourFilter.weights`.
     most_users : int
         Users that count, the most similar ones.
@@ -56,8 +76,17 @@ def add_neighbours(  # type: ignore[no-untyped-def]
                     met[user] = True
                     found[n_found] = user
                     n_found += 1
-                similarity[user] += of_history[item]
-        users = np.sort(found[:n_found])
+                similarity[user] += shares[place]
+        users = found[:n_found]
+        if 16 * n_found < len(met):
+            users.sort()
+        else:
+            # Looking at everybody is cheaper than sorting those who were met.
+            place = 0
+            for user in range(len(met)):
+                if met[user]:
+                    users[place] = user
+                    place += 1
         values = np.empty(n_found, np.float64)
         for place in range(n_found):
             values[place] = similarity[users[place]] * of_users[users[place]]
@@ -110,5 +139,6 @@ def score_histories(
     n = len(indptr) - 1
     if out is None:
         out = np.empty((n, neighbours.n_items), np.float32)
-    workers.run(add_neighbours, n, indptr, history, *arguments(neighbours), out, min_share=4)
+    shares = neighbours.weights[0][history]
+    workers.run(add_neighbours, n, indptr, history, shares, *arguments(neighbours), out, min_share=4)
     return out

@@ -181,7 +181,7 @@ class HistoryEncoder:
         data = self._data
         if self.parts.neighbours is None or data.seen is None:
             return None
-        return NeighbourFilter(data.seen, data.n_items, self.parts.neighbours)
+        return self._items.neighbour_filter(data.seen, data.n_items, self.parts.neighbours)
 
     def added(
         self, rows: NDArray[np.integer], weights: NDArray[np.float64] | None

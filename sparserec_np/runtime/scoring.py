@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparserec_np.errors import MissingPackageError
+from sparserec_np.runtime.neighbours import NeighbourFilter
 from sparserec_np.runtime.regression import Gram
 from sparserec_np.runtime.table_data import Compressed
 from sparserec_np.runtime.topk import best_of
@@ -63,6 +64,9 @@ class TableScorer:
     popularity : ndarray of int or float32, shape (n_rows,), optional
         Of equal scores, the row of the larger one comes first.
     """
+
+    #: What scores by neighbours beside the table.
+    neighbour_filter: ClassVar[type[NeighbourFilter]] = NeighbourFilter
 
     def __init__(
         self,
