@@ -149,7 +149,7 @@ def _methods() -> dict[str, Method]:
         )
 
     for name, group, estimator, option in (
-        ("graph", "library", "SparseGraph", ""),
+        ("graph", "library", "SparseGraph", "--model graph "),
         ("bpr", "paper", "SparseBPR", "--model bpr "),
     ):
         found[f"{name}-teacher"] = _estimator(
