@@ -72,8 +72,9 @@ class SparseBlend(SparseGraph):  # noqa: D101
 {GRAPH_SETTINGS_DOC}
     parts : str
         Parts that the score is a sum of, such as table+neighbours; or several such sums, separated by commas,
-        to choose among on held-out interactions; or auto, for all of {", ".join(SUMS)}. Without a hold-out
-        auto is table+neighbours, and the first of several is taken.
+        to choose among on held-out interactions; or auto, for all of {", ".join(SUMS)}, of which the last is
+        measured, but not taken. Without a hold-out auto is table+neighbours, and of several the first is
+        taken.
 
     Attributes
     ----------
@@ -205,7 +206,9 @@ class SparseBlend(SparseGraph):  # noqa: D101
             return self._unmeasured()
         comparison = Comparison(train, held_out, rng, workers)
         candidates = self._measured(train, comparison, outcome, rng, workers)
-        chosen = choose(candidates)
+        # Neighbours alone could not be bundled for a device, as the interactions stay behind: only who asks
+        # for them gets them.
+        chosen = choose([one for one in candidates if one.base.name or self.parts != AUTO])
         return {
             **selected(chosen),
             "validation": comparison.validation(chosen),

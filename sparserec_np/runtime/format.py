@@ -196,18 +196,10 @@ def parse_json(text: str | bytes, field: str) -> Any:
     def constant(name: str) -> float:
         raise ValueError(f"{name} is no number")
 
-    def number(digits: str) -> float:
-        value = float(digits)
-        if not math.isfinite(value):
-            raise ValueError(f"{shown(digits)} is too large")
-        return value
-
     try:
         if isinstance(text, bytes):
             text = text.decode()
-        value = json.loads(
-            text, object_pairs_hook=unique, parse_int=integer, parse_float=number, parse_constant=constant
-        )
+        value = json.loads(text, object_pairs_hook=unique, parse_int=integer, parse_constant=constant)
         # Half of a surrogate pair, which no text in UTF-8 holds, can only be there as an escape.
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()

@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sparserec_np import Recommender, SparseBlend, load
 from sparserec_np.data import make_interactions
 from sparserec_np.errors import ModelFormatError, SettingError
+from sparserec_np.models import blend
 from sparserec_np.models.blend import SUMS
 from sparserec_np.models.selection import EXPONENT_MARGIN, EXPONENTS, MARGIN, Candidate, choose, empty_base
 from sparserec_np.runtime.parts import Block, Parts
@@ -224,3 +225,15 @@ def test_among_few_users_a_difference_must_be_more_than_chance():
         values = of_table + 0.05 + spread * noise
         other = replace(_candidate("linear", values.mean()), values=values)
         assert (choose([table, other]) is other) == taken
+
+
+def test_neighbours_alone_are_taken_only_when_they_are_asked_for(interactions, monkeypatch):
+    def best_of(candidates):
+        return max(candidates, key=lambda one: one.name == "neighbours")
+
+    monkeypatch.setattr(blend, "choose", best_of)
+    model = SparseBlend(dim=16, epochs=1, random_state=0).fit(interactions)
+    assert model.chosen_ != "neighbours"
+    assert "neighbours" in {one["parts"] for one in model.candidates_}
+    model = SparseBlend(dim=16, parts="neighbours,linear", random_state=0).fit(interactions)
+    assert model.chosen_ == "neighbours"

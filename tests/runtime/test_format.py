@@ -109,7 +109,6 @@ def test_a_copy_in_memory_outlives_its_file(tmp_path):
         (b'{"a": "\xff"}', b"", "not the JSON expected"),
         (b'{"a": "\xed\xa0\x80"}', b"", "not the JSON expected"),
         (b'{"a": NaN}', b"", "NaN is no number"),
-        (b'{"a": -1e999}', b"", "'-1e999' is too large"),
         (b"[" * 200_000, b"", "nested too deeply"),
         (rb'{"__metadata__": {"a": "x\ud800"}}', b"", r"header holds '\\ud800', half of a character"),
         (rb'{"__metadata__": {"\udfff": "x"}}', b"", r"header holds '\\udfff', half of a character"),

@@ -335,7 +335,7 @@ def test_info_must_be_json(tmp_path):
         ("encoder", "x", "encoder is 'x'"),
         ("encoder_settings", "[]", "encoder_settings is .*; expected a JSON object"),
         ("encoder_settings", '{"alpha":1,"alpha":2}', "occurs twice"),
-        ("encoder_settings", '{"alpha":1e999}', "1e999. is too large"),
+        ("encoder_settings", '{"alpha":1e999}', "alpha is inf"),
         ("info", "{", "info is not the JSON expected"),
         ("info", '{"name":"\\ud800"}', r"info holds '\\ud800', half of a character"),
         ("info", None, "'info' is missing"),
@@ -343,7 +343,7 @@ def test_info_must_be_json(tmp_path):
         (
             "info",
             '{"validation":{"recall@20":1e999}}',
-            "1e999. is too large",
+            r"info\.validation\.recall@20 is inf; expected a",
         ),
         ("info", '{"\\udfff":1}', r"info holds '\\udfff', half of a character"),
         ("info", '{"a":' * 40 + "1" + "}" * 40, "info is nested more than 32 levels deep"),
