@@ -140,8 +140,8 @@ def slim(
 def sansa(user_items: Any, seed: int, *, regularization: float, n_jobs: int = 2) -> SparseAutoencoder:
     """SANSA (Spišák et al. 2023): EASE by sparse factors of an approximate inverse.
 
-    They store as many numbers as a tenth of tables of 64 columns. SANSA's density is that of each of its two
-    factors, of which the decoder has all the numbers that it may have and the encoder as many.
+    Both factors together store as many numbers as a tenth of the tables of 64 columns. SANSA's density is
+    that of each factor, so each gets half of them.
     """
     from sansa import SANSA, ICFGramianFactorizerConfig, SANSAConfig, UMRUnitLowerTriangleInverterConfig
 

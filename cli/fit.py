@@ -194,8 +194,8 @@ def not_the_best(report: dict[str, Any]) -> str:
     if best["parts"] == chosen:
         return ""
     return (
-        f"held out, {best['parts']} did better than {chosen}, but by too little to trust a random hold-out "
-        f"with it (docs/parts.md); --parts {best['parts']} takes it"
+        f"on the held-out interactions {best['parts']} did better than {chosen}, which was taken all the "
+        f"same (docs/parts.md says why); --parts {best['parts']} takes it"
     )
 
 

@@ -238,7 +238,7 @@ class SparseBlend(SparseGraph):  # noqa: D101
             best, others = comparison.best(maker.linears(self._settings_of(LINEAR)))
             bases.append(best)
             candidates += others
-            if outcome.items is not None:
+            if outcome.items is not None and any(one.startswith(BOTH) for one in self.sums):
                 # What a table leaves is less, and may want a smaller penalty.
                 penalties = dict.fromkeys(
                     (best.settings["regularization"], _UNTUNED_LINEAR["regularization"])

@@ -73,6 +73,10 @@ _SETTINGS_DOC = """\
         Share of a user's interactions held out for early stopping.
     refit : bool
         Whether to train again on all interactions, for as many epochs as were best on the held-out part.
+"""
+
+#: The numpydoc entries of the settings that say how to run, not what to learn; all estimators have them.
+RUN_DOC = """\
     random_state : int, numpy.random.Generator or None
         Seed: the same one gives the same model, bit for bit, whatever the number of threads, on one machine
         with one set of library versions. On another processor, or with another BLAS, numbers are added in
@@ -156,7 +160,7 @@ _NEED_NEGATIVES = ("bpr", "softmax", "logistic")
 
 def settings_doc(losses: str, init_scale: str = "Root mean square length of the rows at first.") -> str:
     """Write the numpydoc entries of the shared settings, with what differs between estimators."""
-    return _SETTINGS_DOC.format(losses=losses, init_scale=init_scale)
+    return _SETTINGS_DOC.format(losses=losses, init_scale=init_scale) + RUN_DOC
 
 
 def check_settings(settings: dict[str, Any], losses: tuple[str, ...]) -> None:

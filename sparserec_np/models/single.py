@@ -8,21 +8,14 @@ from typing import Any, ClassVar
 from sparserec_np.data import Interactions
 from sparserec_np.models.bases import FACTORIZATIONS, IALS, LINEAR, REGULARIZATIONS, TARGET_POWERS
 from sparserec_np.models.blend import NEIGHBOURS, SparseBlend
-from sparserec_np.models.settings import check_settings
+from sparserec_np.models.settings import RUN_DOC, check_settings
 
-_SHARED_DOC = """\
+_SHARED_DOC = f"""\
     neighbours : bool
         Whether the score is a sum with neighbours by the interactions; see `SparseBlend`.
     validation_fraction : float
-        Share of a user's interactions held out for early stopping.
-    random_state : int, numpy.random.Generator or None
-        Seed: the same one gives the same model, bit for bit, whatever the number of threads, on one machine
-        with one set of library versions. On another processor, or with another BLAS, numbers are added in
-        another order and rounded differently; the model is then another one, as good as this.
-    n_jobs : int or None
-        Threads; None for one per core.
-    verbose : bool
-        Whether to print a line per epoch to standard error.
+        Share of a user's interactions held out to choose the settings by that are not given.
+{RUN_DOC}
 
     Attributes
     ----------
@@ -84,7 +77,7 @@ class SparseLinear(_OnePart):  # noqa: D101
         Share of the entries of both tables that exist, above 0 and at most 1. Weights are counted as those
         of tables of users and items are: ``round(density · (n_users + n_items) · dim)``.
     dim : int
-        Width of the tables.
+        Width of the tables by which the weights are counted.
     penalty : float or None
         Ridge penalty of item-item weights; None to choose on held-out interactions.
     target_power : float or None

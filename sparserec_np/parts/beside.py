@@ -56,12 +56,13 @@ class TableBeside:
         n_users, n_items = len(self.of_user), self.table.n_rows
         sample = np.arange(0, n_users, max(1, n_users // _SAMPLE))
         rows = self.table.to_scipy()
-        squares = np.asarray(rows.multiply(rows).sum(axis=1)).reshape(-1)
+        squares, shares = _square_lengths(rows), _scaled(rows, self.of_item)
+        histories_of = _pattern(histories, n_items)
         hits = total = 0.0
         for start in range(0, len(sample), _BLOCK_USERS):
             users = sample[start : start + _BLOCK_USERS]
-            pattern = _pattern(histories, n_items)[users]
-            people = pattern.multiply(self.of_user[users][:, None]).tocsr() @ _scaled(rows, self.of_item)
+            pattern = histories_of[users]
+            people = pattern.multiply(self.of_user[users][:, None]).tocsr() @ shares
             scores = (people @ rows.T).toarray().astype(np.float64)
             at = pattern.tocoo()
             scores[at.row, at.col] -= self.of_user[users][at.row] * self.of_item[at.col] * squares[at.col]
@@ -110,14 +111,17 @@ class TableBeside:
             workers.run_by_work(
                 add_products, work, indptr, items, first, sums, block.indptr, block.indices, block.data, out
             )
-        values = self.table.to_scipy()
-        squares = np.asarray(values.multiply(values).sum(axis=1)).reshape(-1)
+        squares = _square_lengths(self.table.to_scipy())
         weights = histories.user_weights * self.of_user
         workers.run_by_work(
             subtract_shared, work, indptr, items, first, *histories[:4], weights,
             (squares * self.of_item).astype(np.float64), out,
         )  # fmt: skip
         return out
+
+
+def _square_lengths(rows: sparse.csr_array) -> npt.NDArray[np.float32]:
+    return np.asarray(rows.multiply(rows).sum(axis=1)).reshape(-1)
 
 
 def _pattern(histories: RankedHistories, n_items: int) -> sparse.csr_array:

@@ -86,6 +86,9 @@ def fit_item_weights(
         The power `k`: how much more likely the weight of a popular item is kept.
     target_power : float
         How much lower popular items are scored; see `score_popular_lower`.
+    beside : TableBeside, optional
+        A table whose scores are added to those of the weights. These are then fitted to what it leaves: the
+        sums of its scores are taken from the right side :math:`G_{Sj}`.
     workers : Workers
         The bits do not depend on their number.
 
